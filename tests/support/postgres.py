@@ -66,6 +66,8 @@ class PostgresServer:
     def create_database(self, name: str, template: str | None = None) -> str:
         """Create `name`, empty or as a copy of `template` (to which nobody may be connected), and return its URL."""
         copy = f' TEMPLATE "{template}"' if template else ""
+        if self.own is not None:
+            copy += " STRATEGY FILE_COPY"  # 28 ms instead of 123 where fsync is off
         self.execute(f'CREATE DATABASE "{name}"{copy}')
         return self.url_of(name)
 
