@@ -1,0 +1,55 @@
+"""An engine for a `postgresql://` URL: asyncpg underneath, short connect time-outs, connections checked before use."""
+
+from __future__ import annotations
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from backstop_common.errors import ConfigurationError
+
+_REMEDY = "write it as postgresql://USER:PASSWORD@HOST:5432/DATABASE"
+_SSLMODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
+
+
+def sqlalchemy_url(database_url: str) -> URL:
+    """The URL as SQLAlchemy wants it for asyncpg; libpq's `sslmode` becomes asyncpg's `ssl`.
+
+    Raises:
+        ConfigurationError: it is not a PostgreSQL URL.
+    """
+    try:
+        url = make_url(database_url)
+    except (ArgumentError, ValueError) as error:
+        raise ConfigurationError(f"DATABASE_URL is not a URL; {_REMEDY}") from error
+    if url.drivername not in {"postgresql", "postgres", "postgresql+asyncpg"}:
+        raise ConfigurationError(f"DATABASE_URL names the system {url.drivername!r}, not PostgreSQL; {_REMEDY}")
+    if not url.database:
+        raise ConfigurationError(f"DATABASE_URL names no database; {_REMEDY}")
+    query = dict(url.query)
+    sslmode = query.pop("sslmode", None)
+    if sslmode is not None:
+        if sslmode not in _SSLMODES:
+            raise ConfigurationError(f"DATABASE_URL has sslmode={sslmode}; use one of {', '.join(sorted(_SSLMODES))}")
+        query["ssl"] = sslmode
+    return url.set(drivername="postgresql+asyncpg", query=query)
+
+
+def create_engine(database_url: str, *, application_name: str, pool_size: int = 10) -> AsyncEngine:
+    """An engine whose connections die early when the server is away and are replaced without a restart."""
+    return create_async_engine(
+        sqlalchemy_url(database_url),
+        pool_size=pool_size,
+        max_overflow=5,
+        pool_timeout=10,
+        pool_pre_ping=True,
+        connect_args={
+            "timeout": 5,
+            "command_timeout": 30,
+            "server_settings": {
+                "application_name": application_name,
+                "timezone": "UTC",
+                "idle_in_transaction_session_timeout": "60000",
+            },
+        },
+    )

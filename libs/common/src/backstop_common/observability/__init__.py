@@ -1,0 +1,1 @@
+"""Logs, metrics, probes and traces: what operators see of a service."""

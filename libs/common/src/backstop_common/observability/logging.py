@@ -1,0 +1,65 @@
+"""One JSON object per line on standard output; readable lines when a person watches.
+
+Ids of the current run, task and message are bound as context by whoever starts the work. Libraries log through the
+same chain, with their chatter (full URLs, connection details) cut off below warning.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+from structlog.typing import Processor
+
+_QUIET = (
+    "httpx",
+    "httpcore",
+    "aiohttp",
+    "aio_pika",
+    "aiormq",
+    "faststream",
+    "uvicorn",
+    "asyncio",
+    "alembic",
+    "mail.log",
+)
+
+
+def configure_logging(
+    *, service: str, level: str = "info", output: Literal["auto", "json", "console"] = "auto"
+) -> None:
+    """Set up logging for this process. `service` is in every line that no context names better."""
+    console = output == "console" or (output == "auto" and sys.stdout.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    render: list[Processor] = (
+        [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+        if console
+        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(root.level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(service=service)

@@ -1,0 +1,1 @@
+"""Recovery: runs, claims, providers, assets, ledger, settlement."""

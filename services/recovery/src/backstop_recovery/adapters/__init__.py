@@ -1,0 +1,1 @@
+"""Providers, addresses, asset stores: the outside world behind the ports of `application.ports`."""

@@ -1,0 +1,1 @@
+"""What recovery can do, one verb per file, and the ports it needs."""

@@ -1,0 +1,1 @@
+"""What recovery decides: pure functions and values, standard library only."""

@@ -1,0 +1,1 @@
+"""Message handlers and background loops: they translate and delegate."""
