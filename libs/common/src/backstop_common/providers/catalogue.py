@@ -1,0 +1,226 @@
+"""All providers by name: the built-in ones, re-based or extended by `PROVIDERS_FILE`.
+
+`load_catalogue` compiles everything at start and raises `ConfigurationError` with one sentence (file, line, field,
+remedy) for the first thing that is wrong. A key that is missing from the environment does not stop the start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from backstop_common.errors import ConfigurationError, PermanentError
+from backstop_common.providers.compilation import FieldError, compile_provider
+from backstop_common.providers.compiled import CompiledProvider
+from backstop_common.providers.documents import Document, parse_document, read_document
+from backstop_common.providers.specification import ProviderSpec
+
+_TOP_LEVEL = ("version", "defaults", "providers")
+_DEFAULTABLE = ("poll", "not_found", "transport_rules", "download", "stuck_after")
+# These are one choice, not a collection of fields: another kind replaces the whole.
+_CHOICES = ("auth", "verify")
+
+
+class UnknownProviderError(PermanentError):
+    """No provider has this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Every provider that can be asked."""
+
+    providers: Mapping[str, CompiledProvider]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names, sorted."""
+        return tuple(sorted(self.providers))
+
+    def get(self, name: str) -> CompiledProvider:
+        """The provider of a name.
+
+        Raises:
+            UnknownProviderError: nobody has it; the sentence lists the names.
+        """
+        provider = self.providers.get(name)
+        if provider is None:
+            raise UnknownProviderError(
+                f"there is no provider {name[:64]!r}; add it to PROVIDERS_FILE or use one of {', '.join(self.names)}"
+            )
+        return provider
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """One entry of one file, with where to look for its lines."""
+
+    document: Document
+    name: str
+    entry: dict[str, Any]
+
+    def error(self, path: tuple[str | int, ...], problem: str) -> ConfigurationError:
+        return self.document.error(("providers", self.name, *path), problem)
+
+
+def load_catalogue(*, providers_file: Path | None, environ: Mapping[str, str]) -> Catalogue:
+    """Load the built-in providers and those of the file.
+
+    Args:
+        providers_file: YAML as described in `specification`; None for the built-in providers alone.
+        environ: where `${NAME}` comes from, usually `os.environ`.
+
+    Raises:
+        ConfigurationError: see the module.
+    """
+    builtin = _builtin_layers()
+    own: dict[str, _Layer] = {}
+    defaults: dict[str, Any] = {}
+    if providers_file is not None:
+        document = read_document(providers_file, label=f"PROVIDERS_FILE {providers_file}")
+        own, defaults = _layers(document), _defaults(document)
+    resolver = _Resolver(builtin, own)
+    return Catalogue(
+        {name: _compile(resolver.resolve(name), defaults, resolver.top(name), environ) for name in {**builtin, **own}}
+    )
+
+
+def _builtin_layers() -> dict[str, _Layer]:
+    layers: dict[str, _Layer] = {}
+    folder = resources.files(__package__) / "builtin"
+    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if file.name.endswith(".yaml"):
+            layers |= _layers(parse_document(file.read_text(encoding="utf-8"), label=f"built-in {file.name}"))
+    return layers
+
+
+def _layers(document: Document) -> dict[str, _Layer]:
+    for key in document.data:
+        if key not in _TOP_LEVEL:
+            raise document.error((key,), f"unknown field; use {', '.join(_TOP_LEVEL)}")
+    if document.data.get("version", 1) != 1:
+        raise document.error(("version",), "only version 1 is known; write version: 1")
+    providers = document.data.get("providers") or {}
+    if not isinstance(providers, dict):
+        raise document.error(("providers",), "must be a mapping of names; write providers: {name: {extends: ...}}")
+    layers = {}
+    for name, entry in providers.items():
+        if not isinstance(name, str) or not isinstance(entry, dict):
+            raise document.error(("providers", str(name)), "must be a mapping; write for example {extends: replicate}")
+        layers[name] = _Layer(document, name, entry)
+    return layers
+
+
+def _defaults(document: Document) -> dict[str, Any]:
+    defaults = document.data.get("defaults") or {}
+    if not isinstance(defaults, dict):
+        raise document.error(("defaults",), f"must be a mapping of {', '.join(_DEFAULTABLE)}")
+    for key in defaults:
+        if key not in _DEFAULTABLE:
+            raise document.error(("defaults", key), f"has no default; use {', '.join(_DEFAULTABLE)}")
+    return defaults
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolver:
+    """Follows `extends`: a file's entry lies over the built-in one of its name, or over what it extends."""
+
+    builtin: Mapping[str, _Layer]
+    own: Mapping[str, _Layer]
+
+    def top(self, name: str) -> _Layer:
+        return self.own.get(name) or self.builtin[name]
+
+    def resolve(self, name: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
+        """The complete entry of a name, without `extends`."""
+        layer = self.top(name)
+        parent = layer.entry.get("extends")
+        entry = {key: value for key, value in layer.entry.items() if key != "extends"}
+        if parent is None and name in self.own and name in self.builtin:
+            return merge(self._resolve_builtin(name, (*seen, name)), entry)
+        if parent is None:
+            return entry
+        return merge(self._parent(layer, parent, (*seen, name)), entry)
+
+    def _resolve_builtin(self, name: str, seen: tuple[str, ...]) -> dict[str, Any]:
+        layer = self.builtin[name]
+        entry = {key: value for key, value in layer.entry.items() if key != "extends"}
+        parent = layer.entry.get("extends")
+        return entry if parent is None else merge(self._parent(layer, parent, seen), entry)
+
+    def _parent(self, layer: _Layer, parent: object, seen: tuple[str, ...]) -> dict[str, Any]:
+        names = sorted({*self.builtin, *self.own})
+        if not isinstance(parent, str) or parent not in names:
+            raise layer.error(("extends",), f"there is no provider {parent!r}; use one of {', '.join(names)}")
+        if parent == layer.name and layer.name in self.own and layer.name in self.builtin:
+            return self._resolve_builtin(parent, seen)
+        if parent in seen:
+            raise layer.error(("extends",), f"{' extends '.join((*seen, parent))}; break the circle")
+        return self.resolve(parent, seen)
+
+
+def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` laid over `under`: mappings field by field, everything else replaced."""
+    merged = dict(under)
+    for key, value in over.items():
+        below = merged.get(key)
+        if isinstance(below, dict) and isinstance(value, dict) and not _is_another_choice(key, below, value):
+            merged[key] = merge(below, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _is_another_choice(key: str, below: dict[str, Any], value: dict[str, Any]) -> bool:
+    return key in _CHOICES and "kind" in value and value["kind"] != below.get("kind")
+
+
+def _compile(
+    entry: dict[str, Any], defaults: dict[str, Any], layer: _Layer, environ: Mapping[str, str]
+) -> CompiledProvider:
+    try:
+        source = ProviderSpec.model_validate(merge(defaults, entry))
+        return compile_provider(layer.name, source, environ)
+    except ValidationError as error:
+        path, problem = _first_problem(error, entry)
+        raise layer.error(path, problem) from None
+    except FieldError as error:
+        raise layer.error(error.path, str(error)) from error
+
+
+def _first_problem(error: ValidationError, entry: dict[str, Any]) -> tuple[tuple[str | int, ...], str]:
+    first = error.errors(include_url=False, include_input=False)[0]
+    path = _without_tags(first["loc"], entry)
+    kind, message = first["type"], first["msg"]
+    if kind == "extra_forbidden":
+        return path, "unknown field; remove it or correct its spelling"
+    if kind == "missing":
+        missing = "is missing; write it, or extends: with the name of a provider like this one"
+        return path, missing
+    if kind == "value_error":
+        return path, message.removeprefix("Value error, ")
+    if kind in {"union_tag_invalid", "union_tag_not_found"}:
+        context = first.get("ctx", {})
+        return (*path, "kind"), f"must be one of {context.get('expected_tags', 'the documented kinds')}"
+    return path, f"{message[:1].lower()}{message[1:]}; correct it"
+
+
+def _without_tags(location: tuple[str | int, ...], entry: Any) -> tuple[str | int, ...]:
+    """pydantic puts the chosen union member into the path; only what is in the file helps the reader."""
+    path: list[str | int] = []
+    here = entry
+    for index, part in enumerate(location):
+        if isinstance(here, dict) and part in here:
+            here = here[part]
+        elif isinstance(here, dict) and isinstance(part, str) and part.isdigit() and int(part) in here:
+            here = here[int(part)]
+        elif isinstance(here, (list, tuple)) and isinstance(part, int) and part < len(here):
+            here = here[part]
+        elif index != len(location) - 1 or not isinstance(here, dict):
+            continue
+        path.append(part)
+    return tuple(path)

@@ -1,0 +1,245 @@
+"""From a valid specification to a provider that can be asked.
+
+Expressions are compiled, templates checked and secrets filled in. `compile_provider` raises `FieldError` with the path
+of the field for what one field's type cannot show. Missing secrets are no error: the provider is compiled and names
+them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from backstop_common.providers import specification as spec
+from backstop_common.providers.compiled import (
+    CompiledAuth,
+    CompiledOutput,
+    CompiledProvider,
+    CompiledRule,
+    CompiledStep,
+    CompiledWebhook,
+)
+from backstop_common.providers.expressions import Expression, ExpressionError, compile_expression, unguarded_inequality
+from backstop_common.providers.templates import Template, TemplateError, compile_template
+
+Path = tuple[str | int, ...]
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_HOST = re.compile(r"(\*\.)?[A-Za-z0-9_.\-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
+
+
+class FieldError(ValueError):
+    """What is wrong with the field at `path` (from the provider's own level) and what to do."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(problem)
+        self.path = path
+
+
+def compile_provider(name: str, source: spec.ProviderSpec, environ: Mapping[str, str]) -> CompiledProvider:
+    """Compile and check one provider.
+
+    Raises:
+        FieldError: see the module.
+    """
+    auth, missing = _compile_auth(source.auth, environ)
+    base_url = _fill_public(("base_url",), source.base_url, environ)
+    _check_base_url(base_url)
+    _check_hosts(source)
+    return CompiledProvider(
+        name=name,
+        base_url=base_url.rstrip("/"),
+        auth=auth,
+        headers={key: _fill_public(("headers", key), value, environ) for key, value in source.headers.items()},
+        ref=source.ref,
+        allow_hosts=source.allow_hosts,
+        poll=source.poll,
+        not_found=source.not_found,
+        transport_rules=_rules(("transport_rules",), source.transport_rules),
+        steps=_compile_steps(source),
+        download=source.download,
+        ttl_at=_optional(("download", "ttl_at"), source.download.ttl_at),
+        webhook=_compile_webhook(source.webhook, environ),
+        missing_secrets=missing,
+        stuck_after=source.stuck_after,
+    )
+
+
+def _compile_auth(auth: spec.Auth, environ: Mapping[str, str]) -> tuple[CompiledAuth, tuple[str, ...]]:
+    fields: dict[str, str] = {}
+    name, ttl, skew = "", 0.0, 0.0
+    match auth:
+        case spec.BearerAuth(token=token):
+            fields = {"token": token}
+        case spec.HeaderAuth(name=name, value=value) | spec.QueryAuth(name=name, value=value):
+            fields = {"value": value}
+        case spec.JwtAuth(key_id=key_id, secret=secret, ttl=ttl, nbf_skew=skew):
+            fields = {"key_id": key_id, "secret": secret}
+        case spec.NoAuth():
+            pass
+    filled, missing = {}, []
+    for field, text in fields.items():
+        filled[field], absent = _fill_secret(("auth", field), text, environ)
+        missing += absent
+    return CompiledAuth(auth.kind, name, filled, ttl, skew), tuple(dict.fromkeys(missing))
+
+
+def _fill_secret(path: Path, text: str, environ: Mapping[str, str]) -> tuple[SecretStr, list[str]]:
+    names = _VARIABLE.findall(text)
+    if not names:
+        raise FieldError(path, "a key must not be in the file; write ${NAME} and set NAME in the environment")
+    absent = [name for name in names if not environ.get(name, "").strip()]
+    filled = "" if absent else _VARIABLE.sub(lambda match: environ[match[1]].strip(), text)
+    if not filled.isascii() or any(character < " " for character in filled):
+        raise FieldError(path, f"{', '.join(names)} holds characters no header can carry; copy the key again")
+    return SecretStr(filled), absent
+
+
+def _fill_public(path: Path, text: str, environ: Mapping[str, str]) -> str:
+    for name in _VARIABLE.findall(text):
+        if name not in environ:
+            raise FieldError(path, f"{name} is not set; set it in the environment or write the value itself")
+    return _VARIABLE.sub(lambda match: environ[match[1]], text)
+
+
+def _check_base_url(base_url: str) -> None:
+    try:
+        parts = urlsplit(base_url)
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        valid = False
+    if not valid or parts.username is not None or parts.query or parts.fragment or not base_url.isascii():
+        raise FieldError(("base_url",), f"{base_url!r} is not an address; write for example https://api.example.com/v1")
+
+
+def _check_hosts(source: spec.ProviderSpec) -> None:
+    listed = {
+        ("allow_hosts",): source.allow_hosts,
+        ("download", "auth_hosts"): source.download.auth_hosts,
+        ("download", "hosts"): source.download.hosts,
+    }
+    for path, hosts in listed.items():
+        for index, host in enumerate(hosts):
+            if not _HOST.fullmatch(host):
+                raise FieldError(
+                    (*path, index), f"{host!r} is not a host; write for example api.example.com or *.example.com"
+                )
+    if source.download.auth == "same" and not source.download.auth_hosts:
+        raise FieldError(("download", "auth_hosts"), "required with auth: same; list the hosts that may see the key")
+
+
+def _compile_steps(source: spec.ProviderSpec) -> tuple[CompiledStep, ...]:
+    known = {"base_url", *source.ref}
+    steps = []
+    for index, step in enumerate(source.steps):
+        steps.append(_compile_step(("steps", index), step, known, source, last=index == len(source.steps) - 1))
+        known |= set(step.vars)
+    return tuple(steps)
+
+
+def _compile_step(
+    path: Path, step: spec.Step, known: set[str], source: spec.ProviderSpec, *, last: bool
+) -> CompiledStep:
+    rules = _rules((*path, "rules"), step.rules)
+    _check_next(path, step, last=last)
+    if step.map and step.state is None:
+        raise FieldError((*path, "state"), "required with map; write the JMESPath of the state word")
+    return CompiledStep(
+        name=step.name,
+        get=tuple(_template((*path, "get"), text, known, source) for text in step.get),
+        override_transport=step.override_transport,
+        rules=rules,
+        state=_optional((*path, "state"), step.state),
+        map=step.map,
+        vars={name: _expression((*path, "vars", name), text) for name, text in step.vars.items()},
+        error_message=_optional((*path, "error", "message"), step.error.message),
+        error_code=_optional((*path, "error", "code"), step.error.code),
+        partial=_optional((*path, "partial"), step.partial),
+        outputs=tuple(
+            _compile_output((*path, "outputs", i), output, known, source) for i, output in enumerate(step.outputs)
+        ),
+    )
+
+
+def _check_next(path: Path, step: spec.Step, *, last: bool) -> None:
+    places = [((*path, "map", word), verdict) for word, verdict in step.map.items()]
+    places += [((*path, "rules", index, "verdict"), rule.verdict) for index, rule in enumerate(step.rules)]
+    for place, verdict in places:
+        if last and verdict is spec.Word.NEXT:
+            raise FieldError(place, "next in the last step leads nowhere; use succeeded or add a step")
+    if not places:
+        raise FieldError((*path, "map"), "a step needs rules or a state with a map; add one")
+
+
+def _compile_output(path: Path, output: spec.OutputSpec, known: set[str], source: spec.ProviderSpec) -> CompiledOutput:
+    # `media_type: video/mp4` is a literal; without a slash it is a path in the item.
+    literal = output.media_type if output.media_type and "/" in output.media_type else None
+    _optional((*path, "bytes"), output.bytes)
+    _optional((*path, "kind"), output.kind)
+    return CompiledOutput(
+        each=_optional((*path, "each"), output.each),
+        url=_optional((*path, "url"), output.url),
+        b64=_optional((*path, "b64"), output.b64),
+        media_type=None if literal else _optional((*path, "media_type"), output.media_type),
+        literal_media_type=literal,
+        template=_template((*path, "template"), output.template, known, source) if output.template else None,
+        body=output.body,
+        role=output.role,
+        optional=output.optional,
+    )
+
+
+def _rules(path: Path, rules: tuple[spec.Rule, ...]) -> tuple[CompiledRule, ...]:
+    return tuple(_rule((*path, index), rule) for index, rule in enumerate(rules))
+
+
+def _rule(path: Path, rule: spec.Rule) -> CompiledRule:
+    when = _optional((*path, "when"), rule.when)
+    if when is not None and rule.verdict in spec.TERMINAL and (field := unguarded_inequality(when)):
+        raise FieldError(
+            (*path, "when"),
+            f"!= is true of a missing {field}, so an empty answer would be {rule.verdict}; write {field} && ... first",
+        )
+    headers = tuple((name.lower(), value) for name, value in rule.header.items())
+    return CompiledRule(rule.http, headers, when, rule.verdict, rule.reason)
+
+
+def _template(path: Path, text: str, known: set[str], source: spec.ProviderSpec) -> Template:
+    try:
+        template = compile_template(text)
+    except TemplateError as error:
+        raise FieldError(path, str(error)) from error
+    for name in template.variables:
+        if name not in known:
+            raise FieldError(
+                path, f"{{{name}}} is not known here; add it to ref or vars, or use {', '.join(sorted(known))}"
+            )
+    if template.address_from and not source.allow_hosts:
+        raise FieldError(
+            path, f"{{{template.address_from}}} is a whole address; list the hosts it may name in allow_hosts"
+        )
+    return template
+
+
+def _expression(path: Path, text: str) -> Expression:
+    try:
+        return compile_expression(text)
+    except ExpressionError as error:
+        raise FieldError(path, str(error)) from error
+
+
+def _optional(path: Path, text: str | None) -> Expression | None:
+    return None if text is None else _expression(path, text)
+
+
+def _compile_webhook(webhook: spec.Webhook | None, environ: Mapping[str, str]) -> CompiledWebhook | None:
+    if webhook is None:
+        return None
+    task_id = _expression(("webhook", "task_id"), webhook.task_id)
+    secret: SecretStr | None = None
+    missing: list[str] = []
+    if isinstance(webhook.verify, spec.StandardWebhooksVerify | spec.HmacVerify):
+        secret, missing = _fill_secret(("webhook", "verify", "secret"), webhook.verify.secret, environ)
+    return CompiledWebhook(task_id, webhook.verify, None if missing else secret, tuple(missing))

@@ -1,0 +1,113 @@
+"""A provider as the services use it: what `compilation` makes of a specification. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from backstop_common.providers import specification as spec
+from backstop_common.providers.expressions import Expression
+from backstop_common.providers.templates import Template
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRule:
+    """All given conditions must hold. Header names are lower case."""
+
+    http: tuple[tuple[int, int], ...]
+    headers: tuple[tuple[str, str], ...]
+    when: Expression | None
+    verdict: spec.Word
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledOutput:
+    """See `specification.OutputSpec`; exactly one of `each`, `template` and `body` is set."""
+
+    each: Expression | None
+    url: Expression | None
+    b64: Expression | None
+    media_type: Expression | None
+    literal_media_type: str | None
+    template: Template | None
+    body: bool
+    role: str
+    optional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledStep:
+    """One request and how its answer is read."""
+
+    name: str
+    get: tuple[Template, ...]
+    override_transport: bool
+    rules: tuple[CompiledRule, ...]
+    state: Expression | None
+    map: Mapping[str, spec.Word]
+    vars: Mapping[str, Expression]
+    error_message: Expression | None
+    error_code: Expression | None
+    partial: Expression | None
+    outputs: tuple[CompiledOutput, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledAuth:
+    """The kind, the header or parameter name, and the secrets by field (`token`, `value`, `key_id`, `secret`)."""
+
+    kind: str
+    name: str
+    secrets: Mapping[str, SecretStr]
+    ttl_seconds: float = 0.0
+    nbf_skew_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledWebhook:
+    """`secret` is None when the verification needs none, or when `missing_secrets` names its variable."""
+
+    task_id: Expression
+    verify: spec.StandardWebhooksVerify | spec.FalVerify | spec.HmacVerify | spec.JwtJwksVerify | spec.NoVerify
+    secret: SecretStr | None
+    missing_secrets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledProvider:
+    """A provider, ready to be asked. `missing_secrets` are the environment variables it lacks for polling."""
+
+    name: str
+    base_url: str
+    auth: CompiledAuth
+    headers: Mapping[str, str]
+    ref: Mapping[str, str]
+    allow_hosts: tuple[str, ...]
+    poll: spec.Poll
+    not_found: spec.NotFoundPolicy
+    transport_rules: tuple[CompiledRule, ...]
+    steps: tuple[CompiledStep, ...]
+    download: spec.Download
+    ttl_at: Expression | None
+    webhook: CompiledWebhook | None
+    missing_secrets: tuple[str, ...]
+    stuck_after: float | Mapping[str, float] | None
+
+    @property
+    def output_ttl_seconds(self) -> float | None:
+        """How long an output's address lives, if the provider says so."""
+        return self.download.ttl
+
+    def stuck_after_seconds(self, kind: str) -> float | None:
+        """The provider's own threshold for a kind (`video`, `image`), or None: use the general one."""
+        if isinstance(self.stuck_after, Mapping):
+            return self.stuck_after.get(kind)
+        return self.stuck_after
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret in plain text, for redaction."""
+        return tuple(value for secret in self.auth.secrets.values() if (value := secret.get_secret_value()))
