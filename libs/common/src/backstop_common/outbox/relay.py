@@ -120,5 +120,5 @@ class Relay:
 
 
 def delay_seconds(attempt_count: int) -> float:
-    """The pause after attempt number `attempt_count` (from 0) was not confirmed: 0.5 s, doubled each time, at most 30 s."""
+    """The pause after attempt `attempt_count` (from 0) was not confirmed: 0.5 s, doubled each time, at most 30 s."""
     return float(min(0.5 * 2 ** min(attempt_count, 10), _LONGEST_DELAY_SECONDS))

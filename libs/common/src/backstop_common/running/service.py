@@ -32,7 +32,7 @@ async def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What a service is made of. `app` builds its HTTP application, probes included; without it, probes are all it has."""
+    """What a service is made of. `app` builds its HTTP application with the probes; without it, probes are all."""
 
     name: str
     host: str
