@@ -183,7 +183,7 @@ def test_yaml_numbers_as_state_words_are_compared_as_text(tmp_path: Path) -> Non
         pytest.param(
             '    steps:\n      - name: status\n        get: "{base_url}/jobs/{id}"',
             '    ref: {id: required, poll_url: required}\n    steps:\n      - name: status\n        get: "{poll_url}"',
-            "line 9: providers.acme.steps.0.get: {poll_url} is a whole address; list the hosts it may name in allow_hosts",
+            "providers.acme.steps.0.get: {poll_url} is a whole address; list the hosts it may name in allow_hosts",
             id="an address from the reference without allow_hosts",
         ),
         pytest.param(
