@@ -16,7 +16,7 @@ from backstop_recovery.adapters.guard import AddressGuard, AddressInfo, Forbidde
 from backstop_recovery.adapters.http_client import BadAddressError, follow_redirect, parse_url
 
 DANGEROUS = [
-    "0.0.0.0",
+    "0.0.0.0",  # noqa: S104 - an address to refuse
     "0.1.2.3",
     "10.0.0.1",
     "10.255.255.255",
