@@ -1,0 +1,1 @@
+"""Scheduler: one tick per job and slot, from any number of replicas."""
