@@ -46,7 +46,8 @@ class Factory:
             )
             await tx.execute(
                 "INSERT INTO credit_transactions (id, user_id, kind, amount, balance_change, frozen_change,"
-                " balance_after, frozen_after, reference_id) VALUES (:id, :user, 'grant', :balance, :balance, 0, :balance, 0, 'opening')",
+                " balance_after, frozen_after, reference_id)"
+                " VALUES (:id, :user, 'grant', :balance, :balance, 0, :balance, 0, 'opening')",
                 id=uuid4(),
                 user=user_id,
                 balance=balance,
@@ -91,9 +92,9 @@ class Factory:
                 await tx.execute(
                     "WITH account AS (UPDATE credit_accounts SET frozen_balance = frozen_balance + :credits"
                     " WHERE user_id = :user RETURNING balance, frozen_balance)"
-                    " INSERT INTO credit_transactions (id, user_id, task_id, kind, amount, balance_change, frozen_change,"
-                    " balance_after, frozen_after) SELECT :id, :user, :task, 'hold', :credits, 0, :credits, balance,"
-                    " frozen_balance FROM account",
+                    " INSERT INTO credit_transactions (id, user_id, task_id, kind, amount, balance_change,"
+                    " frozen_change, balance_after, frozen_after)"
+                    " SELECT :id, :user, :task, 'hold', :credits, 0, :credits, balance, frozen_balance FROM account",
                     id=transaction_id(task_id, "hold"),
                     user=user_id,
                     task=task_id,

@@ -32,7 +32,10 @@ async def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What a service is made of. `app` builds its HTTP application with the probes; without it, probes are all."""
+    """What a service is made of. `app` builds its HTTP application with the probes; without it, probes are all.
+
+    `stop` releases what composing opened, so it is called even when `start` never was.
+    """
 
     name: str
     host: str
@@ -62,12 +65,10 @@ async def start_services(runtime: Runtime, services: Sequence[Service]) -> Async
     """
     servers: dict[str, HttpServer] = {}
     tasks: list[asyncio.Task[None]] = []
-    started: list[Service] = []
     loops: list[Loop] = []
     try:
         await runtime.wait_for_database()
         for service in services:
-            started.append(service)
             await service.start()
         for service in services:
             server = HttpServer(
@@ -87,10 +88,10 @@ async def start_services(runtime: Runtime, services: Sequence[Service]) -> Async
         await _finish(tasks)
         for server in servers.values():
             await server.stop()
-        for service in reversed(started):
+        for service in reversed(services):
             await service.stop()
         await runtime.stop()
-        _log.info("stopped", services=[service.name for service in started])
+        _log.info("stopped", services=[service.name for service in services])
 
 
 async def _finish(tasks: Sequence[asyncio.Task[None]]) -> None:

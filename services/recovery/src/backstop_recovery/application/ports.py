@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from backstop_recovery.domain.verdict import Output, OutputRole, Verdict
+from backstop_recovery.domain.asset import StoredAsset
+from backstop_recovery.domain.verdict import Output, Verdict
+
+__all__ = ["AssetStore", "Providers", "Reference", "StoredAsset"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,18 +20,6 @@ class Reference:
     provider: str
     id: str
     extra: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredAsset:
-    """One output in the app's own bucket. `key` is below the store's root; `sha256` is lower-case hex."""
-
-    index: int
-    role: OutputRole
-    key: str
-    size_bytes: int
-    sha256: str
-    content_type: str
 
 
 class Providers(Protocol):

@@ -107,7 +107,7 @@ class Unknown:
 Verdict = Succeeded | Failed | Cancelled | Expired | StillRunning | NotFound | Unknown
 
 
-def name_of(verdict: Verdict) -> str:
+def name_of(verdict: Verdict) -> str:  # noqa: PLR0911 - one word per verdict
     """The verdict's word in metrics, timelines and the database."""
     match verdict:
         case Succeeded():

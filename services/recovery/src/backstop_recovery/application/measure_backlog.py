@@ -1,0 +1,38 @@
+"""How much is stuck right now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from backstop_common.database import Transactions
+from backstop_recovery.application.metrics import FROZEN, OLDEST_STUCK, STUCK
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureBacklog:
+    """Set the gauges of stuck tasks per provider and of frozen credits; a provider without stuck tasks goes to zero.
+
+    Raises:
+        TransientError: the database is away.
+    """
+
+    transactions: Transactions
+    _known: set[str] = field(default_factory=set)
+
+    async def __call__(self) -> bool:
+        """Always False: there is nothing more to do at once."""
+        async with self.transactions.read() as reading:
+            rows = await reading.rows(
+                "SELECT provider, count(*) AS stuck,"
+                " extract(epoch FROM clock_timestamp() - min(submitted_at))::float AS oldest FROM tasks"
+                " WHERE status = 'processing' AND next_check_at <= clock_timestamp() GROUP BY provider"
+            )
+            frozen = await reading.value("SELECT coalesce(sum(frozen_balance), 0)::bigint FROM credit_accounts")
+        found = {row["provider"]: row for row in rows}
+        self._known.update(found)
+        for provider in self._known:
+            row = found.get(provider)
+            STUCK.labels(provider=provider).set(row["stuck"] if row else 0)
+            OLDEST_STUCK.labels(provider=provider).set(row["oldest"] if row else 0)
+        FROZEN.set(frozen)
+        return False

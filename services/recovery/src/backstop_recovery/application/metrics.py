@@ -1,0 +1,56 @@
+"""What recovery counts. Base units, no ids in labels."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from backstop_common.contracts import RunFinished
+from backstop_recovery.application.settle_tasks import Settled
+from backstop_recovery.domain.resolution import Completed, outcome_of
+
+_RUNS = Counter("backstop_runs_total", "Runs by how they ended.", ["job", "status", "trigger"])
+_RUN_DURATION = Histogram(
+    "backstop_run_duration_seconds",
+    "Duration of a run.",
+    ["job"],
+    buckets=(0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600),
+)
+_LAST_FINISHED = Gauge("backstop_last_run_finished_timestamp_seconds", "When a run of the job last ended.", ["job"])
+_CHECKED = Counter("backstop_tasks_checked_total", "Checks by what the provider said.", ["provider", "verdict"])
+_SETTLED = Counter("backstop_tasks_settled_total", "Settled claims by outcome.", ["provider", "kind", "outcome"])
+_CREDITS = Counter("backstop_credits_total", "Credits moved by settlements.", ["operation"])
+_ASSET_BYTES = Counter("backstop_asset_bytes_total", "Bytes of outputs stored in the app's bucket.")
+STUCK = Gauge("backstop_stuck_tasks", "Tasks that are processing and due for a check.", ["provider"])
+OLDEST_STUCK = Gauge("backstop_oldest_stuck_task_seconds", "Age of the oldest stuck task.", ["provider"])
+FROZEN = Gauge("backstop_frozen_credits", "Credits frozen over all accounts.")
+PROVIDER_REQUESTS = Histogram(
+    "backstop_provider_request_seconds", "Requests to providers by status code.", ["provider", "code"]
+)
+
+
+def observe_run(message: RunFinished) -> None:
+    """Count a run that ended."""
+    _RUNS.labels(job=message.job_name, status=message.status, trigger=message.trigger).inc()
+    _RUN_DURATION.labels(job=message.job_name).observe(message.duration_ms / 1000)
+    _LAST_FINISHED.labels(job=message.job_name).set(message.completed_at.timestamp())
+
+
+def observe_group(group: Settled) -> None:
+    """Count a settled group, its lost leases included."""
+    for resolution in group.settled:
+        task = resolution.task
+        _CHECKED.labels(provider=task.provider, verdict=resolution.verdict).inc()
+        _SETTLED.labels(provider=task.provider, kind=task.kind, outcome=outcome_of(resolution)).inc()
+        if isinstance(resolution, Completed):
+            _ASSET_BYTES.inc(sum(asset.size_bytes for asset in resolution.assets))
+    for resolution in group.lost:
+        task = resolution.task
+        _CHECKED.labels(provider=task.provider, verdict=resolution.verdict).inc()
+        _SETTLED.labels(provider=task.provider, kind=task.kind, outcome="lease_lost").inc()
+    for entry in group.entries:
+        _CREDITS.labels(operation=entry.kind.value).inc(entry.amount)
+
+
+def observe_request(provider: str, code: str, seconds: float) -> None:
+    """Count one request to a provider; `code` is the HTTP status or the kind of failure."""
+    PROVIDER_REQUESTS.labels(provider=provider, code=code).observe(seconds)

@@ -1,0 +1,93 @@
+"""What became of one claim: everything settling needs, and nothing that still has to be asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backstop_recovery.domain.asset import StoredAsset
+from backstop_recovery.domain.decision import Ending
+from backstop_recovery.domain.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """All outputs are stored."""
+
+    task: Task
+    verdict: str
+    assets: tuple[StoredAsset, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Final without an asset."""
+
+    task: Task
+    verdict: str
+    ending: Ending
+    code: str | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class StillOpen:
+    """The provider is not done with it (or denies it, not often enough yet)."""
+
+    task: Task
+    verdict: str
+    recheck_seconds: float
+    message: str
+    denied: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Errored:
+    """We did not get through; it is tried again, unless it `needs_attention`."""
+
+    task: Task
+    verdict: str
+    recheck_seconds: float
+    code: str
+    message: str
+    own: bool
+    needs_attention: bool = False
+
+
+Resolution = Completed | Ended | StillOpen | Errored
+
+
+def status_of(resolution: Resolution) -> str:
+    """The task's status after it."""
+    match resolution:
+        case Completed():
+            return "completed"
+        case Ended(ending=ending):
+            return ending.value
+        case Errored(needs_attention=True):
+            return "needs_attention"
+        case StillOpen() | Errored():
+            return "processing"
+
+
+def outcome_of(resolution: Resolution) -> str:
+    """The outcome's word in metrics and timelines."""
+    match resolution:
+        case StillOpen():
+            return "still_processing"
+        case Errored(needs_attention=False):
+            return "error"
+        case _:
+            return status_of(resolution)
+
+
+def counted_as(resolution: Resolution) -> str:
+    """The field of the run's results that counts it (`failed` is the provider's doing, `errors` is ours)."""
+    match resolution:
+        case Completed():
+            return "completed"
+        case Ended():
+            return "failed"
+        case StillOpen():
+            return "stillProcessing"
+        case Errored():
+            return "errors"

@@ -1,0 +1,41 @@
+"""A claimed task, as recovery sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+
+class Billing(StrEnum):
+    """When the user's credits move: frozen at submission, taken on success, taken at submission, never."""
+
+    HOLD = "hold"
+    ON_SUCCESS = "on_success"
+    PREPAID = "prepaid"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One claim of one task. `fence` is the token of this claim: whoever holds a newer one has taken over.
+
+    `error_count` counts failures of our own in a row, `not_found_count` the provider's denials in a row.
+    """
+
+    id: UUID
+    user_id: str
+    kind: str
+    provider: str
+    provider_task_id: str | None
+    credits: int
+    billing: Billing
+    submitted_at: datetime
+    fence: int
+    run_id: UUID | None
+    check_count: int = 0
+    error_count: int = 0
+    not_found_count: int = 0
+    metadata: Mapping[str, object] = field(default_factory=dict)

@@ -1,0 +1,46 @@
+"""What recovery does when a message arrives: start a run, or ring the pool's bell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from backstop_common.contracts import RunSweep, TaskCheck, TickDue
+from backstop_common.messaging import Delivery, Subscription, subscription
+from backstop_recovery.application.request_check import RequestCheck
+from backstop_recovery.application.start_run import StartRun
+from backstop_recovery.application.sweep import Sweep
+
+SERVICE = "recovery"
+
+
+@dataclass(frozen=True, slots=True)
+class Handlers:
+    """The messages of recovery."""
+
+    start_run: StartRun
+    request_check: RequestCheck
+    sweep: Sweep
+    wake: Callable[[], None]
+
+    def subscriptions(self) -> list[Subscription]:
+        """The table that is bound to RabbitMQ or to the local dispatcher."""
+        return [
+            subscription(SERVICE, TickDue, self.on_tick_due),
+            subscription(SERVICE, RunSweep, self.on_run_sweep),
+            subscription(SERVICE, TaskCheck, self.on_task_check),
+        ]
+
+    async def on_tick_due(self, tick: TickDue, delivery: Delivery) -> None:
+        """A slot is due."""
+        await self.start_run(tick, delivery)
+
+    async def on_run_sweep(self, _: RunSweep, __: Delivery) -> None:
+        """A doorbell: there may be work in the database."""
+        self.wake()
+
+    async def on_task_check(self, request: TaskCheck, delivery: Delivery) -> None:
+        """A doorbell for one task."""
+        if await self.request_check(request, delivery):
+            self.sweep.request(request.task_id)
+            self.wake()

@@ -1,0 +1,123 @@
+"""Recovery's composition root: the only module that knows all others."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from backstop_common.errors import TransientError
+from backstop_common.loop import Loop
+from backstop_common.providers.catalogue import load_catalogue
+from backstop_common.running import Runtime, Service
+from backstop_recovery.adapters.addresses import parse_allowed_hosts
+from backstop_recovery.adapters.asset_stores import open_asset_store
+from backstop_recovery.adapters.declarative_providers import DeclarativeProviders
+from backstop_recovery.adapters.guard import AddressGuard
+from backstop_recovery.adapters.http_client import open_client
+from backstop_recovery.adapters.obstore_assets import ObstoreAssets
+from backstop_recovery.application.beat_active_runs import BeatActiveRuns
+from backstop_recovery.application.claim_tasks import ClaimTasks
+from backstop_recovery.application.finish_run import FinishRun
+from backstop_recovery.application.measure_backlog import MeasureBacklog
+from backstop_recovery.application.metrics import observe_request
+from backstop_recovery.application.renew_leases import RenewLeases
+from backstop_recovery.application.request_check import RequestCheck
+from backstop_recovery.application.resolve_task import ResolveTask
+from backstop_recovery.application.settle_in_groups import SettleInGroups
+from backstop_recovery.application.settle_tasks import SettleTasks
+from backstop_recovery.application.start_run import StartRun
+from backstop_recovery.application.sweep import Sweep
+from backstop_recovery.application.watch_runs import WatchRuns
+from backstop_recovery.domain.decision import Policy
+from backstop_recovery.entrypoints.handlers import SERVICE, Handlers
+from backstop_recovery.settings import RecoverySettings
+
+_POLL_SECONDS = 1.0
+_WATCH_SECONDS = 10.0
+_MEASURE_SECONDS = 15.0
+
+
+def compose(settings: RecoverySettings, runtime: Runtime, environ: Mapping[str, str] = os.environ) -> Service:
+    """Recovery for these settings. Call it inside the running loop; provider keys come from `environ`.
+
+    Raises:
+        ConfigurationError: the providers file, the asset store or the allow-list is wrong.
+    """
+    catalogue = load_catalogue(providers_file=settings.providers_file, environ=environ)
+    guard = AddressGuard(parse_allowed_hosts(settings.allow_private_hosts))
+    store = open_asset_store(settings.asset_store_url, settings.asset_store_endpoint, environ)
+    client = open_client(guard)
+    providers = DeclarativeProviders(catalogue=catalogue, client=client, observe=observe_request)
+    assets = ObstoreAssets(store=store, client=client, catalogue=catalogue, max_bytes=settings.max_asset_bytes)
+
+    transactions = runtime.transactions
+    policy = _policy(settings)
+    finish_run = FinishRun(transactions)
+    sweep = Sweep(
+        claim_tasks=ClaimTasks(transactions, _holder(), settings.lease_seconds),
+        resolve_task=ResolveTask(providers, assets, policy, lambda: datetime.now(UTC), random.random),
+        settle=SettleInGroups(
+            SettleTasks(transactions, settings.assets_public_base_url),
+            policy,
+            patience_seconds=settings.lease_seconds / 2,
+        ),
+        finish_run=finish_run,
+        beat_active_runs=BeatActiveRuns(transactions, settings.run_silent_after_seconds),
+        renew=RenewLeases(transactions, settings.lease_seconds),
+        concurrency=settings.concurrency,
+        batch_size=settings.batch_size,
+    )
+    watch_runs = WatchRuns(transactions, finish_run, settings.run_silent_after_seconds)
+    pool = Loop("sweep", sweep.run_once, interval_seconds=_POLL_SECONDS)
+    handlers = Handlers(
+        StartRun(transactions, settings.run_parallelism, settings.run_deadline_seconds),
+        RequestCheck(transactions),
+        sweep,
+        pool.wake,
+    )
+
+    async def check_store() -> str | None:
+        try:
+            await assets.check()
+        except TransientError as error:
+            return str(error)
+        return None
+
+    async def stop() -> None:
+        await sweep.drain()
+        await client.close()
+
+    return Service(
+        name=SERVICE,
+        host=settings.host,
+        port=settings.port,
+        port_setting="BACKSTOP_RECOVERY_PORT",
+        subscriptions=handlers.subscriptions(),
+        loops=[
+            pool,
+            Loop("leases", sweep.renew_leases, interval_seconds=settings.lease_seconds / 3),
+            Loop("watchdog", watch_runs, interval_seconds=_WATCH_SECONDS),
+            Loop("backlog-gauges", MeasureBacklog(transactions), interval_seconds=_MEASURE_SECONDS),
+        ],
+        checks={"assets": check_store},
+        stop=stop,
+    )
+
+
+def _policy(settings: RecoverySettings) -> Policy:
+    return Policy(
+        give_up_after_seconds=settings.give_up_after_seconds,
+        without_id_fails_after_seconds=settings.without_id_fails_after_seconds,
+        own_failures_until_attention=settings.own_failures_until_attention,
+        shortest_recheck_seconds=settings.shortest_recheck_seconds,
+        longest_recheck_seconds=settings.longest_recheck_seconds,
+    )
+
+
+def _holder() -> str:
+    """Who holds a lease, for a person who reads the table; the fence is what guards it."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"

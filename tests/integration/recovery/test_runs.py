@@ -1,0 +1,204 @@
+"""A run starts once per tick, ends once when nothing is left, and is closed when its workers are gone."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+import pytest
+from sqlalchemy import RowMapping
+
+from backstop_common.database import Transactions
+from backstop_recovery.application.watch_runs import WatchRuns
+from backstop_recovery.domain.verdict import Failed, StillRunning
+from tests.support.factories import Factory
+from tests.support.recovery import RecoveryUnderTest, broken_truths
+
+
+@pytest.fixture
+async def factory(transactions: Transactions) -> Factory:
+    factory = Factory(transactions)
+    await factory.job()
+    return factory
+
+
+@pytest.fixture
+def recovery(transactions: Transactions) -> RecoveryUnderTest:
+    return RecoveryUnderTest(transactions)
+
+
+async def _run(transactions: Transactions, run: UUID) -> RowMapping:
+    async with transactions.read() as reading:
+        row = await reading.row("SELECT * FROM cron_job_executions WHERE id = :id", id=run)
+    assert row is not None
+    return row
+
+
+async def _count(transactions: Transactions, event_type: str) -> int:
+    async with transactions.read() as reading:
+        return int(await reading.value("SELECT count(*) FROM outbox WHERE type = :type", type=event_type))
+
+
+async def test_a_run_counts_every_outcome_and_finishes_once(
+    transactions: Transactions, factory: Factory, recovery: RecoveryUnderTest
+) -> None:
+    user = await factory.user(balance=1000)
+    tasks = [await factory.task(user) for _ in range(6)]
+    recovery.providers.answers[f"p-{tasks[0].hex}"] = Failed("no")
+    recovery.providers.answers[f"p-{tasks[1].hex}"] = StillRunning(queued=True, state="IN_QUEUE")
+
+    run = await recovery.run()
+
+    row = await _run(transactions, run)
+    assert row["status"] == "completed"
+    assert row["results"] == {"completed": 4, "failed": 1, "stillProcessing": 1, "errors": 0, "totalFound": 6}
+    assert row["duration"] >= 0
+    assert await _count(transactions, "run.finished") == 1
+    assert await broken_truths(transactions) == {}
+
+
+async def test_a_run_with_nothing_to_do_completes(
+    transactions: Transactions, factory: Factory, recovery: RecoveryUnderTest
+) -> None:
+    await factory.task(age_seconds=60)
+    run = await recovery.run()
+    row = await _run(transactions, run)
+    assert (row["status"], row["results"]["totalFound"]) == ("completed", 0)
+    assert recovery.providers.asked == []
+
+
+async def test_a_tick_delivered_twice_starts_one_run(
+    transactions: Transactions, factory: Factory, recovery: RecoveryUnderTest
+) -> None:
+    await asyncio.gather(recovery.start_run("same"), recovery.start_run("same"))
+    assert await _count(transactions, "run.started") == 1
+    assert await _count(transactions, "run.sweep") == 2
+
+
+async def test_a_second_run_is_skipped_while_one_is_active(
+    transactions: Transactions, factory: Factory, recovery: RecoveryUnderTest
+) -> None:
+    first = await recovery.start_run("first")
+    second = await recovery.start_run("second")
+    row = await _run(transactions, second)
+    assert row["status"] == "skipped"
+    assert str(first) in row["error_message"]
+
+
+async def test_a_paused_job_runs_only_when_somebody_triggers_it(
+    transactions: Transactions, factory: Factory, recovery: RecoveryUnderTest
+) -> None:
+    async with transactions.begin() as tx:
+        await tx.execute("UPDATE jobs SET paused_at = now(), paused_by = 'ops'")
+    scheduled = await recovery.start_run("scheduled")
+    manual = await recovery.start_run("manual", trigger="manual")
+    assert (await _run(transactions, scheduled))["status"] == "skipped"
+    assert (await _run(transactions, manual))["status"] == "running"
+
+
+async def test_several_workers_share_a_run_and_it_finishes_once(transactions: Transactions, factory: Factory) -> None:
+    user = await factory.user(balance=10_000)
+    for _ in range(60):
+        await factory.task(user)
+    workers = [RecoveryUnderTest(transactions) for _ in range(3)]
+    run = await workers[0].start_run()
+
+    async def work(worker: RecoveryUnderTest) -> None:
+        sweep = worker.sweep()
+        while await sweep.run_once():
+            pass
+
+    await asyncio.gather(*(work(worker) for worker in workers))
+
+    row = await _run(transactions, run)
+    assert (row["status"], row["results"]["completed"], row["results"]["totalFound"]) == ("completed", 60, 60)
+    assert await _count(transactions, "run.finished") == 1
+    assert await _count(transactions, "task.completed") == 60
+    assert sum(len(worker.providers.asked) for worker in workers) == 60
+    assert await broken_truths(transactions) == {}
+
+
+async def test_a_run_is_not_finished_while_a_task_of_it_is_leased(
+    transactions: Transactions, factory: Factory, recovery: RecoveryUnderTest
+) -> None:
+    await factory.task()
+    run = await recovery.start_run()
+    await recovery.claim_tasks.for_run(run, limit=1)
+    assert not await recovery.finish_run.if_done(run)
+    assert (await _run(transactions, run))["status"] == "running"
+
+
+async def test_tasks_of_a_dead_worker_are_recovered_in_the_same_run(
+    transactions: Transactions, factory: Factory, recovery: RecoveryUnderTest
+) -> None:
+    task = await factory.task()
+    dead = RecoveryUnderTest(transactions, lease_seconds=0.0)
+    run = await dead.start_run()
+    await dead.claim_tasks.for_run(run, limit=1)
+
+    sweep = recovery.sweep()
+    while await sweep.run_once():
+        pass
+
+    assert (await _run(transactions, run))["results"]["completed"] == 1
+    async with transactions.read() as reading:
+        assert await reading.value("SELECT fence FROM tasks WHERE id = :id", id=task) == 2
+
+
+async def test_a_run_without_workers_is_closed_as_failed_and_its_tasks_belong_to_the_next(
+    transactions: Transactions, factory: Factory, recovery: RecoveryUnderTest
+) -> None:
+    await factory.task()
+    lost = await factory.run(status="running", started_seconds_ago=1200)
+    watch = WatchRuns(transactions, recovery.finish_run, silent_after_seconds=120)
+
+    await watch()
+    await watch()
+
+    row = await _run(transactions, lost)
+    assert row["status"] == "failed"
+    assert "died" in row["error_message"]
+    assert await _count(transactions, "run.finished") == 1
+    following = await recovery.run("next")
+    assert (await _run(transactions, following))["results"]["completed"] == 1
+
+
+async def test_a_run_past_its_deadline_is_closed_as_failed(
+    transactions: Transactions, factory: Factory, recovery: RecoveryUnderTest
+) -> None:
+    late = await factory.run(status="running", started_seconds_ago=100, heartbeat_seconds_ago=1, deadline_seconds=50)
+    await WatchRuns(transactions, recovery.finish_run, silent_after_seconds=120)()
+    row = await _run(transactions, late)
+    assert (row["status"], row["error_message"]) == ("failed", "the run passed its deadline")
+
+
+async def test_a_silent_run_is_not_taken_up_again(
+    transactions: Transactions, factory: Factory, recovery: RecoveryUnderTest
+) -> None:
+    await factory.task()
+    await factory.run(status="running", started_seconds_ago=1200)
+    assert not await recovery.sweep().run_once()
+    assert recovery.providers.asked == []
+
+
+async def test_output_deadline_comes_before_age(
+    transactions: Transactions, factory: Factory, recovery: RecoveryUnderTest
+) -> None:
+    old = await factory.task(age_seconds=5000)
+    urgent = await factory.task(age_seconds=1000)
+    async with transactions.begin() as tx:
+        await tx.execute("UPDATE tasks SET output_deadline_at = now() + interval '1 minute' WHERE id = :id", id=urgent)
+    run = await recovery.start_run()
+    first = await recovery.claim_tasks.for_run(run, limit=1)
+    second = await recovery.claim_tasks.for_run(run, limit=1)
+    assert [task.id for task in [*first, *second]] == [urgent, old]
+
+
+async def test_a_renewed_lease_is_not_claimed_by_another(
+    transactions: Transactions, factory: Factory, recovery: RecoveryUnderTest
+) -> None:
+    await factory.task()
+    run = await recovery.start_run()
+    held = await RecoveryUnderTest(transactions, lease_seconds=0.0).claim_tasks.for_run(run, limit=1)
+    await recovery.sweep().renew(held)
+    assert await recovery.claim_tasks.for_run(run, limit=1) == []
