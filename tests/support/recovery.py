@@ -139,7 +139,8 @@ LEDGER_TRUTHS = {
             OR a.total_spent <> coalesce(sum(t.amount) FILTER (WHERE t.kind = 'charge'), 0)""",
     "completed without its charge, or charged without being completed": """
         SELECT t.id FROM tasks t LEFT JOIN credit_transactions c ON c.task_id = t.id AND c.kind = 'charge'
-        WHERE (t.status = 'completed' AND t.credits > 0 AND t.billing IN ('hold', 'on_success')) <> (c.id IS NOT NULL)""",
+        WHERE (t.status = 'completed' AND t.credits > 0 AND t.billing IN ('hold', 'on_success'))
+            <> (c.id IS NOT NULL)""",
     "completed without an asset": """
         SELECT t.id FROM tasks t WHERE t.status = 'completed'
         AND NOT EXISTS (SELECT 1 FROM task_assets a WHERE a.task_id = t.id)""",
