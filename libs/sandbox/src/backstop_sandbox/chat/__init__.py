@@ -1,0 +1,1 @@
+"""Slack and Discord incoming webhooks: they check a message as the vendors do and keep it."""
