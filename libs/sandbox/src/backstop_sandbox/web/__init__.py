@@ -1,0 +1,1 @@
+"""The HTTP side of the sandbox: providers, file host, chat webhooks, control API and the page."""
