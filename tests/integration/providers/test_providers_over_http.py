@@ -7,6 +7,7 @@ import base64
 import hashlib
 import hmac
 import json
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from aiohttp import web
 from backstop_common.providers.catalogue import load_catalogue
 from backstop_recovery.adapters.addresses import parse_allowed_hosts
 from backstop_recovery.adapters.declarative_providers import DeclarativeProviders
-from backstop_recovery.adapters.guard import AddressGuard
+from backstop_recovery.adapters.guard import AddressGuard, AddressInfo, Lookup, look_up
 from backstop_recovery.adapters.http_client import HttpClient, open_client
 from backstop_recovery.application.ports import Reference
 from backstop_recovery.domain.verdict import Failed, StillRunning, Succeeded, Unknown, UnknownReason, Verdict
@@ -46,6 +47,7 @@ class World:
         allow: str | None = None,
         environ: dict[str, str] | None = None,
         timeout_seconds: float = 5.0,
+        lookup: Lookup = look_up,
         **entry: Any,
     ) -> DeclarativeProviders:
         entries = {
@@ -57,7 +59,7 @@ class World:
         file = self._folder / "providers.yaml"
         file.write_text(json.dumps({"providers": entries}))
         allowed = f"{self.server.host},{self.other.host}" if allow is None else allow
-        client = open_client(AddressGuard(parse_allowed_hosts(allowed)))
+        client = open_client(AddressGuard(parse_allowed_hosts(allowed)), lookup=lookup)
         self._clients.append(client)
         return DeclarativeProviders(
             catalogue=load_catalogue(providers_file=file, environ=KEYS if environ is None else environ),
@@ -213,6 +215,29 @@ async def test_no_spelling_of_loopback_is_asked(world: World, host: str) -> None
     providers = world.providers(allow="", replicate={"base_url": f"http://{host}:{port}/v1"})
     is_unknown(await providers.check(Reference("replicate", "x", {})), UnknownReason.UNREACHABLE)
     assert world.server.asked == []
+
+
+async def test_a_name_with_one_private_record_is_never_dialled(world: World) -> None:
+    async def rebinding(_host: str, port: int, _family: socket.AddressFamily) -> list[AddressInfo]:
+        await asyncio.sleep(0)
+        addresses = ("93.184.216.34", "127.0.0.1")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
+
+    port = world.server.host.split(":")[1]
+    base_url = f"http://provider.example:{port}"
+    providers = world.providers(lookup=rebinding, replicate={"base_url": base_url})
+    message = is_unknown(await providers.check(Reference("replicate", "x", {})), UnknownReason.UNREACHABLE)
+    assert "resolves to 127.0.0.1" in message
+    assert world.server.asked == []
+
+
+async def test_a_name_that_does_not_resolve_is_unreachable(world: World) -> None:
+    async def unknown(_host: str, _port: int, _family: socket.AddressFamily) -> list[AddressInfo]:
+        await asyncio.sleep(0)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    providers = world.providers(lookup=unknown, replicate={"base_url": "https://provider.example"})
+    is_unknown(await providers.check(Reference("replicate", "x", {})), UnknownReason.UNREACHABLE)
 
 
 async def test_a_closed_port_is_unreachable(world: World, unused_tcp_port: int) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import jmespath
 from jmespath import functions
 from jmespath.exceptions import JMESPathError
+from jmespath.visitor import TreeInterpreter
 
 _MAX_DEPTH = 12
 _MAX_URLS = 200
@@ -49,7 +50,8 @@ def _addresses(value: Any, depth: int) -> Iterator[str]:
             yield from _addresses(item, depth - 1)
 
 
-_OPTIONS = jmespath.Options(custom_functions=_Functions())
+# One for all: it keeps nothing but which of its methods visits which kind of node.
+_INTERPRETER = TreeInterpreter(jmespath.Options(custom_functions=_Functions()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Expression:
     def __call__(self, document: Any) -> Any:
         """The value in the document, or null."""
         try:
-            return self.parsed.search(document, options=_OPTIONS)
+            return _INTERPRETER.visit(self.parsed.parsed, document)
         except (JMESPathError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError):
             return None
 

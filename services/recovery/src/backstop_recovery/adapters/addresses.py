@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
@@ -52,8 +53,11 @@ _V6_REFUSED = tuple(
 _V4_MAPPED = IPv6Network("::ffff:0:0/96")
 _NAT64 = IPv6Network("64:ff9b::/96")
 _LAST_PORT = 65535
+# The same few hosts are judged thousands of times; the judgement of a text never changes.
+_REMEMBERED = 4096
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def is_public(address: IPv4Address | IPv6Address) -> bool:
     """Whether the address belongs to the public Internet. Mapped and NAT64 ones are judged by what they carry."""
     if isinstance(address, IPv4Address):
@@ -65,6 +69,7 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
     return address in _V6_GLOBAL and not any(address in network for network in _V6_REFUSED)
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     """The IP address of a literal (with or without brackets), or None for a name."""
     try:
@@ -73,6 +78,7 @@ def parse_address(text: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def normal_host(host: str) -> str:
     """One spelling per host: lower case, no brackets, no trailing dot, IP literals in canonical form."""
     bare = host.strip().removeprefix("[").removesuffix("]").rstrip(".").lower()
