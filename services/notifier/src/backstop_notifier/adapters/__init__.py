@@ -1,0 +1,1 @@
+"""SMTP and chat webhooks behind the ports of `application.ports`."""

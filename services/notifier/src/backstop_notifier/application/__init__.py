@@ -1,0 +1,1 @@
+"""What the notifier can do, one verb per file, and the ports it needs."""

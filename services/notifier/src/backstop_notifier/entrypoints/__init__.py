@@ -1,0 +1,1 @@
+"""Message handlers: they translate and delegate."""
