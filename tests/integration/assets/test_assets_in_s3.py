@@ -94,6 +94,24 @@ async def test_a_truncated_large_file_leaves_no_unfinished_upload(moto: S3Server
     assert bucket.list_objects_v2(Bucket="aborted")["KeyCount"] == 0
 
 
+async def test_a_cancelled_large_file_leaves_no_unfinished_upload(moto: S3Server) -> None:
+    bucket = bucket_of(moto)
+    bucket.create_bucket(Bucket="cancelled")
+
+    def unfinished() -> list[Any]:
+        return list(bucket.list_multipart_uploads(Bucket="cancelled").get("Uploads", []))
+
+    pieces = [b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", MP4, b"x" * 12 * MIB]
+    async with raw_server(pieces, stall_seconds=30) as host, asyncio.timeout(20):
+        task = asyncio.create_task(copy(moto, host, f"http://{host}/a", bucket="s3://cancelled"))
+        while not await asyncio.to_thread(unfinished):
+            assert not task.done()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert unfinished() == []
+
+
 async def test_a_missing_bucket_is_tried_again_with_the_address_named(moto: S3Server, files: HttpServer) -> None:
     with pytest.raises(TransientError, match="the asset store s3://nobodys failed"):
         await copy(moto, files.host, files.answer("/a", PNG), bucket="s3://nobodys")
