@@ -15,7 +15,7 @@ from backstop_scheduler.main import JOB, compose
 from backstop_scheduler.register_job import RegisterJob
 from backstop_scheduler.settings import SchedulerSettings
 from backstop_scheduler.tick_jobs import TICKS, TickJobs
-from tests.support.eventually import eventually
+from tests.support.polling import eventually
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -158,4 +158,4 @@ async def test_the_service_registers_its_job_and_ticks_by_the_databases_clock(
         async def ticked_twice() -> bool:
             return len(await _slots(transactions)) >= 2
 
-        await eventually(ticked_twice)
+        _: bool = await eventually(ticked_twice)

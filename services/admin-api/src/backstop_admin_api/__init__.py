@@ -1,0 +1,1 @@
+"""admin-api: history, triggers and the dashboard, for people and for programs."""

@@ -1,0 +1,1 @@
+"""What the admin-api can do, one verb per file."""

@@ -1,0 +1,63 @@
+"""One run as it is read, and the columns that make it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+from uuid import UUID
+
+from sqlalchemy import RowMapping
+
+RUN_COLUMNS = (
+    "id, job_name, trigger, actor, scheduled_for, started_at, completed_at, duration, status, results,"
+    " error_message, heartbeat_at, created_at"
+)
+
+ENDED = ("completed", "failed", "skipped", "missed")
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Tasks by what became of them in a run; `failed` is the provider's doing, `errors` is ours."""
+
+    completed: int
+    failed: int
+    still_processing: int
+    errors: int
+    total_found: int
+
+    @classmethod
+    def of(cls, results: dict[str, Any]) -> Self:
+        """The counts of the column `results`; what is missing was never counted."""
+        names = ("completed", "failed", "stillProcessing", "errors", "totalFound")
+        return cls(*(int(results.get(name) or 0) for name in names))
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A row of `cron_job_executions`; `duration` is milliseconds, None while the run goes on."""
+
+    id: UUID
+    job_name: str
+    trigger: str
+    actor: str | None
+    scheduled_for: datetime
+    started_at: datetime
+    completed_at: datetime | None
+    duration: int | None
+    status: str
+    results: Results
+    error_message: str | None
+    heartbeat_at: datetime
+    created_at: datetime
+
+    @classmethod
+    def of(cls, row: RowMapping) -> Self:
+        """The run of a row with `RUN_COLUMNS`."""
+        return cls(**{**row, "results": Results.of(row["results"])})
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of it will change any more."""
+        return self.status in ENDED

@@ -1,0 +1,1 @@
+"""HTTP: routes, pages, who may call them, and what goes wrong, in the shapes outsiders see."""

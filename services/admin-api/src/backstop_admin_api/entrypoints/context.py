@@ -1,0 +1,47 @@
+"""What the routes work with: one frozen object, put on the application by `create_app`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from backstop_admin_api.application.list_jobs import ListJobs
+from backstop_admin_api.application.list_run_tasks import ListRunTasks
+from backstop_admin_api.application.list_runs import ListRuns
+from backstop_admin_api.application.read_run import ReadRun
+from backstop_admin_api.application.summarize_runs import SummarizeRuns
+from backstop_admin_api.application.trigger_run import TriggerRun
+from backstop_admin_api.application.wait_for_run import WaitForRun
+from backstop_admin_api.entrypoints.login_throttle import LoginThrottle
+from backstop_admin_api.entrypoints.rendering import Pages
+from backstop_admin_api.entrypoints.secrets import BearerSecret
+from backstop_admin_api.entrypoints.sessions import Sessions
+
+
+@dataclass(frozen=True, slots=True)
+class AdminApi:
+    """The use cases, and the keys that open them."""
+
+    trigger_run: TriggerRun
+    wait_for_run: WaitForRun
+    read_run: ReadRun
+    list_runs: ListRuns
+    list_run_tasks: ListRunTasks
+    list_jobs: ListJobs
+    summarize_runs: SummarizeRuns
+    cron_secret: BearerSecret
+    admin_token: BearerSecret
+    sessions: Sessions
+    login_throttle: LoginThrottle
+    pages: Pages
+
+
+def admin_api(request: Request) -> AdminApi:
+    """The object of this application."""
+    context: AdminApi = request.app.state.admin_api
+    return context
+
+
+Context = Annotated[AdminApi, Depends(admin_api)]

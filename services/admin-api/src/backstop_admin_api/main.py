@@ -1,0 +1,74 @@
+"""Composition of the admin-api: the only module that knows all others."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from starlette.types import ASGIApp
+
+from backstop_admin_api.application.list_jobs import ListJobs
+from backstop_admin_api.application.list_run_tasks import ListRunTasks
+from backstop_admin_api.application.list_runs import ListRuns
+from backstop_admin_api.application.read_run import ReadRun
+from backstop_admin_api.application.register_job import RegisterJob
+from backstop_admin_api.application.summarize_runs import SummarizeRuns
+from backstop_admin_api.application.trigger_run import TriggerRun
+from backstop_admin_api.application.wait_for_run import WaitForRun
+from backstop_admin_api.entrypoints.app import create_app
+from backstop_admin_api.entrypoints.context import AdminApi
+from backstop_admin_api.entrypoints.login_throttle import LoginThrottle
+from backstop_admin_api.entrypoints.rendering import Pages
+from backstop_admin_api.entrypoints.secrets import BearerSecret
+from backstop_admin_api.entrypoints.sessions import Sessions
+from backstop_admin_api.entrypoints.shapes import DEFAULT_JOB
+from backstop_admin_api.settings import AdminApiSettings
+from backstop_common.database import Transactions
+from backstop_common.loop import Loop
+from backstop_common.observability.probes import Check
+from backstop_common.running import Runtime, Service
+
+
+def compose_context(settings: AdminApiSettings, transactions: Transactions) -> AdminApi:
+    """The use cases and keys of these settings."""
+    read_run = ReadRun(transactions)
+    return AdminApi(
+        trigger_run=TriggerRun(transactions),
+        wait_for_run=WaitForRun(read_run),
+        read_run=read_run,
+        list_runs=ListRuns(transactions),
+        list_run_tasks=ListRunTasks(transactions),
+        list_jobs=ListJobs(transactions),
+        summarize_runs=SummarizeRuns(transactions),
+        cron_secret=BearerSecret(settings.cron_secret),
+        admin_token=BearerSecret(settings.admin_token),
+        sessions=Sessions(
+            settings.session_secret,
+            settings.admin_token,
+            settings.session_seconds,
+            is_https=settings.app_base_url.startswith("https://"),
+        ),
+        login_throttle=LoginThrottle(time.monotonic),
+        pages=Pages.of(brand_name=settings.brand_name, app_base_url=settings.app_base_url),
+    )
+
+
+def compose(settings: AdminApiSettings, runtime: Runtime) -> Service:
+    """The admin-api as a service of this process."""
+    context = compose_context(settings, runtime.transactions)
+    register = RegisterJob(runtime.transactions)
+
+    def app(loops: Sequence[Loop], checks: Mapping[str, Check]) -> ASGIApp:
+        return create_app(context, loops=loops, checks=checks)
+
+    async def start() -> None:
+        await register(DEFAULT_JOB)
+
+    return Service(
+        name="admin-api",
+        host=settings.host,
+        port=settings.port,
+        port_setting="BACKSTOP_PORT",
+        app=app,
+        start=start,
+    )

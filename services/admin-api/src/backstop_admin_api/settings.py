@@ -1,0 +1,33 @@
+"""What the admin-api can be told. The three secrets have no default: nothing here is open by accident."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from backstop_common.settings import PortNumber, SharedSettings
+
+_REMEDY = "make one with `openssl rand -hex 32`"
+_LEAST_BYTES = 32
+
+
+def _long_enough(value: SecretStr) -> SecretStr:
+    length = len(value.get_secret_value().encode())
+    if length < _LEAST_BYTES:
+        raise ValueError(f"it has {length} bytes and needs at least {_LEAST_BYTES}; {_REMEDY}")
+    return value
+
+
+Secret = Annotated[SecretStr, AfterValidator(_long_enough)]
+
+
+class AdminApiSettings(SharedSettings):
+    """Read once, in `main`."""
+
+    port: PortNumber = Field(default=8080, alias="BACKSTOP_PORT")
+    cron_secret: Secret = Field(alias="CRON_SECRET", description=_REMEDY)
+    admin_token: Secret = Field(alias="ADMIN_TOKEN", description=_REMEDY)
+    session_secret: Secret = Field(alias="SESSION_SECRET", description=_REMEDY)
+    session_seconds: int = Field(default=12 * 3600, alias="BACKSTOP_SESSION_SECONDS", ge=60, le=30 * 86_400)
+    brand_name: str = Field(default="Backstop", alias="BRAND_NAME", min_length=1, max_length=60)
