@@ -1,0 +1,1 @@
+"""Backstop in one process: the command line, the embedded composition, and the demo."""

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from backstop_common.errors import TransientError
 from backstop_common.loop import Loop
+from backstop_common.observability.probes import rarely
 from backstop_common.providers.catalogue import load_catalogue
 from backstop_common.running import Runtime, Service
 from backstop_recovery.adapters.addresses import parse_allowed_hosts
@@ -103,7 +104,7 @@ def compose(settings: RecoverySettings, runtime: Runtime, environ: Mapping[str, 
             Loop("watchdog", watch_runs, interval_seconds=_WATCH_SECONDS),
             Loop("backlog-gauges", MeasureBacklog(transactions), interval_seconds=_MEASURE_SECONDS),
         ],
-        checks={"assets": check_store},
+        checks={"assets": rarely(check_store, seconds=300)},
         stop=stop,
     )
 

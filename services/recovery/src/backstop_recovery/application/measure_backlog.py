@@ -1,16 +1,18 @@
-"""How much is stuck right now."""
+"""How much is stuck right now, and when a run last ended."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from backstop_common.database import Transactions
-from backstop_recovery.application.metrics import FROZEN, OLDEST_STUCK, STUCK
+from backstop_recovery.application.metrics import FROZEN, LAST_FINISHED, OLDEST_STUCK, STUCK
 
 
 @dataclass(frozen=True, slots=True)
 class MeasureBacklog:
-    """Set the gauges of stuck tasks per provider and of frozen credits; a provider without stuck tasks goes to zero.
+    """Set the gauges from the database, so that every replica tells the same, also after a restart.
+
+    A provider without stuck tasks goes to zero.
 
     Raises:
         TransientError: the database is away.
@@ -27,6 +29,10 @@ class MeasureBacklog:
                 " extract(epoch FROM clock_timestamp() - min(submitted_at))::float AS oldest FROM tasks"
                 " WHERE status = 'processing' AND next_check_at <= clock_timestamp() GROUP BY provider"
             )
+            ended = await reading.rows(
+                "SELECT name, (SELECT extract(epoch FROM max(completed_at))::float FROM cron_job_executions"
+                " WHERE job_name = name AND status IN ('completed', 'failed')) AS last FROM jobs"
+            )
             frozen = await reading.value("SELECT coalesce(sum(frozen_balance), 0)::bigint FROM credit_accounts")
         found = {row["provider"]: row for row in rows}
         self._known.update(found)
@@ -34,5 +40,8 @@ class MeasureBacklog:
             row = found.get(provider)
             STUCK.labels(provider=provider).set(row["stuck"] if row else 0)
             OLDEST_STUCK.labels(provider=provider).set(row["oldest"] if row else 0)
+        for job in ended:
+            if job["last"] is not None:
+                LAST_FINISHED.labels(job=job["name"]).set(job["last"])
         FROZEN.set(frozen)
         return False

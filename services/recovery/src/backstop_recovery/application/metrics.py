@@ -15,7 +15,7 @@ _RUN_DURATION = Histogram(
     ["job"],
     buckets=(0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600),
 )
-_LAST_FINISHED = Gauge("backstop_last_run_finished_timestamp_seconds", "When a run of the job last ended.", ["job"])
+LAST_FINISHED = Gauge("backstop_last_run_finished_timestamp_seconds", "When a run of the job last ended.", ["job"])
 _CHECKED = Counter("backstop_tasks_checked_total", "Checks by what the provider said.", ["provider", "verdict"])
 _SETTLED = Counter("backstop_tasks_settled_total", "Settled claims by outcome.", ["provider", "kind", "outcome"])
 _CREDITS = Counter("backstop_credits_total", "Credits moved by settlements.", ["operation"])
@@ -32,7 +32,6 @@ def observe_run(message: RunFinished) -> None:
     """Count a run that ended."""
     _RUNS.labels(job=message.job_name, status=message.status, trigger=message.trigger).inc()
     _RUN_DURATION.labels(job=message.job_name).observe(message.duration_ms / 1000)
-    _LAST_FINISHED.labels(job=message.job_name).set(message.completed_at.timestamp())
 
 
 def observe_group(group: Settled) -> None:

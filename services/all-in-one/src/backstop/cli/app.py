@@ -1,0 +1,18 @@
+"""The commands and their help."""
+
+from __future__ import annotations
+
+import typer
+
+from backstop.cli import jobs, runs, system
+
+app = typer.Typer(
+    name="backstop",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Backstop finds generation tasks whose webhook was lost, asks the provider what became of them, and finishes"
+    " each one exactly once.",
+)
+for module in (system, runs, jobs):
+    module.register(app)
