@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from backstop_common.loop import Loop
-from backstop_common.observability.probes import Check, probe_routes
+from backstop_common.observability.probes import Check, probe_routes, rarely
 
 
 async def _turn() -> bool:
@@ -71,3 +71,26 @@ async def test_metrics_are_in_the_format_of_prometheus() -> None:
     assert response.media_type is not None
     assert response.media_type.startswith("text/plain")
     assert b"backstop_outbox_pending" in bytes(response.body)
+
+
+async def test_a_check_that_costs_money_is_made_rarely() -> None:
+    made = 0
+
+    async def costly() -> str | None:
+        nonlocal made
+        made += 1
+        return None
+
+    check = rarely(costly, seconds=3600)
+    assert [await check() for _ in range(5)] == [None] * 5
+    assert made == 1
+
+
+async def test_a_bad_answer_stands_only_for_a_moment() -> None:
+    answers = ["the store is away", None]
+
+    async def costly() -> str | None:
+        return answers.pop(0)
+
+    check = rarely(costly, seconds=0)
+    assert [await check(), await check()] == ["the store is away", None]
