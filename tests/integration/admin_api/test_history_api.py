@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from backstop_admin_api.application.summarize_runs import SummarizeRuns
 from backstop_common.database import Transactions
 from tests.support.admin_api import AS_ADMIN
 from tests.support.factories import JOB, Factory
@@ -224,3 +225,19 @@ async def test_a_paused_job_tells_who_paused_it_and_has_no_next_slot(
         "provider moves house",
         None,
     )
+
+
+async def test_kept_statistics_of_a_long_history_are_the_same_and_know_of_new_runs(
+    transactions: Transactions, factory: Factory
+) -> None:
+    for n in range(8):
+        counts = {"completed": n, "failed": 1, "errors": 1, "totalFound": n + 2}
+        await factory.run(results=counts, duration_ms=100 * n, started_seconds_ago=1800 * n)
+    await factory.run(job="audit", started_seconds_ago=9000)
+    keeping, exact = SummarizeRuns(transactions, long_history=4), SummarizeRuns(transactions)
+    for job in (JOB, None):
+        assert await keeping(job) == await exact(job)
+    await factory.run(status="failed", duration_ms=7)
+    await factory.run(status="running", results={"completed": 5, "totalFound": 9})
+    for job in (JOB, "audit", "no-such-job", None):
+        assert await keeping(job) == await exact(job)

@@ -69,6 +69,7 @@ def compose(settings: AdminApiSettings, runtime: Runtime) -> Service:
         host=settings.host,
         port=settings.port,
         port_setting="BACKSTOP_PORT",
+        loops=[Loop("statistics", context.summarize_runs.keep, interval_seconds=600.0, silent_after_seconds=1800.0)],
         app=app,
         start=start,
     )

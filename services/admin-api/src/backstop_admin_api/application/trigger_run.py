@@ -20,11 +20,14 @@ PENDING_SECONDS = 120
 allowed."""
 
 _RUNNING = """
-    SELECT id FROM cron_job_executions WHERE job_name = :job AND status = 'running' ORDER BY started_at DESC LIMIT 1
+    WITH running AS MATERIALIZED (
+        SELECT id, started_at FROM cron_job_executions WHERE job_name = :job AND status = 'running'
+    )
+    SELECT id FROM running ORDER BY started_at DESC LIMIT 1
 """
 _PENDING = """
     SELECT id FROM ticks
-    WHERE job_name = :job AND created_at > clock_timestamp() - make_interval(secs => :seconds)
+    WHERE job_name = :job AND created_at > statement_timestamp() - make_interval(secs => :seconds)
     AND NOT EXISTS (SELECT 1 FROM cron_job_executions WHERE tick_id = ticks.id)
     ORDER BY created_at DESC LIMIT 1
 """
