@@ -19,6 +19,7 @@ from tests.support.system import System, running_system
 
 LEASES = {
     "BACKSTOP_LEASE_SECONDS": "5",
+    "BACKSTOP_DELIVERY_LEASE_SECONDS": "10",
     "RECOVERY_CONCURRENCY": "4",
     "BACKSTOP_RUN_SILENT_AFTER_SECONDS": "60",
 }

@@ -179,7 +179,7 @@ class SlowOutlet:
 async def test_a_worker_that_lost_its_lease_changes_nothing(notifier: NotifierUnderTest) -> None:
     await notifier.tell(completed(await notifier.factory.user()))
     slow = SlowOutlet(notifier.transactions)
-    await SendDeliveries(notifier.transactions, Channel.EMAIL, slow, "a slow worker", lambda: 0.5).run_once()
+    await SendDeliveries(notifier.transactions, Channel.EMAIL, slow, "a slow worker", lambda: 0.5, 120).run_once()
     row = await notifier.delivery()
     assert (row["state"], row["lease_holder"]) == ("sending", "another worker")
 

@@ -44,7 +44,7 @@ async def insert_tick(
     run = run_id(tick)
     inserted = await tx.execute(
         "INSERT INTO ticks (id, job_name, slot, trigger, actor, scheduled_for)"
-        " VALUES (:id, :job_name, :slot, :trigger, :actor, :scheduled_for) ON CONFLICT (job_name, slot) DO NOTHING",
+        " VALUES (:id, :job_name, :slot, :trigger, :actor, :scheduled_for) ON CONFLICT DO NOTHING",
         id=tick,
         job_name=job_name,
         slot=slot,

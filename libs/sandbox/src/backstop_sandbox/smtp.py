@@ -18,7 +18,7 @@ from backstop_sandbox.mailbox import Mailbox
 LARGEST_MAIL = 25 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: aiosmtpd looks through all members, which raises on them before Python 3.11.4
 class _Hooks:
     """What aiosmtpd calls; the names are its own."""
 

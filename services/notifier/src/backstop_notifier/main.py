@@ -48,7 +48,9 @@ def compose(settings: NotifierSettings, runtime: Runtime) -> Service:
     """The notifier's service on a runtime."""
     client = chat_client()
     outlets = outlets_of(settings, client)
-    loops = [_sending_loop(runtime, channel, outlet) for channel, outlet in outlets.items()]
+    loops = [
+        _sending_loop(runtime, channel, outlet, settings.delivery_lease_seconds) for channel, outlet in outlets.items()
+    ]
 
     def wake() -> None:
         for loop in loops:
@@ -96,9 +98,9 @@ def outlets_of(settings: NotifierSettings, client: httpx.AsyncClient) -> dict[Ch
     return outlets
 
 
-def _sending_loop(runtime: Runtime, channel: Channel, outlet: Outlet) -> Loop:
+def _sending_loop(runtime: Runtime, channel: Channel, outlet: Outlet, lease_seconds: float) -> Loop:
     holder = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
-    sending = SendDeliveries(runtime.transactions, channel, outlet, holder, random.random)
+    sending = SendDeliveries(runtime.transactions, channel, outlet, holder, random.random, lease_seconds)
     return Loop(f"deliveries-{channel}", sending.run_once, interval_seconds=_SEND_SECONDS)
 
 

@@ -103,6 +103,8 @@ class NotifierSettings(SharedSettings):
     dashboard_url: HttpUrlText | None = Field(default=None, alias="BACKSTOP_DASHBOARD_URL")
     slack_webhook_url: SecretStr | None = Field(default=None, alias="SLACK_WEBHOOK_URL")
     discord_webhook_url: SecretStr | None = Field(default=None, alias="DISCORD_WEBHOOK_URL")
+    delivery_lease_seconds: float = Field(default=120, alias="BACKSTOP_DELIVERY_LEASE_SECONDS", ge=5, le=3600)
+    """Longer than any single attempt (a sender ends within a minute), or a mail under way counts as doubtful."""
     allow_private_hosts: str = Field(default="", alias="ALLOW_PRIVATE_HOSTS")
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from uuid import uuid4
 from backstop_common.errors import TransientError
 from backstop_common.loop import Loop
 from backstop_common.observability.probes import rarely
-from backstop_common.providers.catalogue import load_catalogue
+from backstop_common.providers.catalogue import Catalogue, load_catalogue
 from backstop_common.running import Runtime, Service
 from backstop_recovery.adapters.addresses import parse_allowed_hosts
 from backstop_recovery.adapters.asset_stores import open_asset_store
@@ -28,6 +28,7 @@ from backstop_recovery.application.metrics import observe_request
 from backstop_recovery.application.renew_leases import RenewLeases
 from backstop_recovery.application.request_check import RequestCheck
 from backstop_recovery.application.resolve_task import ResolveTask
+from backstop_recovery.application.schedule_first_checks import Patience, ScheduleFirstChecks
 from backstop_recovery.application.settle_in_groups import SettleInGroups
 from backstop_recovery.application.settle_tasks import SettleTasks
 from backstop_recovery.application.start_run import StartRun
@@ -75,6 +76,7 @@ def compose(settings: RecoverySettings, runtime: Runtime, environ: Mapping[str, 
     watch_runs = WatchRuns(transactions, finish_run, settings.run_silent_after_seconds)
     pool = Loop("sweep", sweep.run_once, interval_seconds=_POLL_SECONDS)
     handlers = Handlers(
+        ScheduleFirstChecks(transactions, _patience(catalogue, settings), settings.stuck_after_seconds),
         StartRun(transactions, settings.run_parallelism, settings.run_deadline_seconds),
         RequestCheck(transactions),
         sweep,
@@ -107,6 +109,20 @@ def compose(settings: RecoverySettings, runtime: Runtime, environ: Mapping[str, 
         checks={"assets": rarely(check_store, seconds=300)},
         stop=stop,
     )
+
+
+def _patience(catalogue: Catalogue, settings: RecoverySettings) -> list[Patience]:
+    """The thresholds and output lives of the provider specifications; where they say nothing, the settings do."""
+    return [
+        Patience(
+            name,
+            kind,
+            catalogue.get(name).stuck_after_seconds(kind) or settings.stuck_after_seconds,
+            catalogue.get(name).output_ttl_seconds,
+        )
+        for name in catalogue.names
+        for kind in ("image", "video")
+    ]
 
 
 def _policy(settings: RecoverySettings) -> Policy:

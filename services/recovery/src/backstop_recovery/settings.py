@@ -20,6 +20,7 @@ class RecoverySettings(SharedSettings):
     )
     asset_store_endpoint: HttpUrlText | None = Field(default=None, alias="ASSET_STORE_ENDPOINT")
     assets_public_base_url: HttpUrlText | None = Field(default=None, alias="ASSETS_PUBLIC_BASE_URL")
+    stuck_after_seconds: float = Field(default=600, alias="STUCK_AFTER_SECONDS", gt=0)
     give_up_after_seconds: float = Field(default=86_400, alias="GIVE_UP_AFTER_SECONDS", gt=0)
     without_id_fails_after_seconds: float = Field(default=1_800, alias="BACKSTOP_WITHOUT_ID_FAILS_AFTER_SECONDS", gt=0)
     concurrency: int = Field(default=64, alias="RECOVERY_CONCURRENCY", ge=1, le=1024)

@@ -160,9 +160,7 @@ tasks = Table(
     ),
     _moment("submitted_at", default=True),
     _moment("output_deadline_at"),
-    Column(
-        "next_check_at", DateTime(timezone=True), nullable=False, server_default=text("now() + interval '10 minutes'")
-    ),
+    _moment("next_check_at"),
     _count("check_count"),
     _count("error_count"),
     _count("not_found_count"),
@@ -191,6 +189,11 @@ Index(
     postgresql_where=text("status = 'processing'"),
 )
 Index("ix_tasks_due", tasks.c.next_check_at, postgresql_where=text("status = 'processing'"))
+Index(
+    "ix_tasks_new",
+    tasks.c.submitted_at,
+    postgresql_where=text("status = 'processing' AND next_check_at IS NULL"),
+)
 Index(
     "uq_tasks_provider_task_id",
     tasks.c.provider,

@@ -97,9 +97,9 @@ class Seeding:
         await _afford(tx, scene)
         await tx.execute(
             "INSERT INTO tasks (id, user_id, kind, provider, provider_task_id, credits, billing, metadata,"
-            " submitted_at, next_check_at) SELECT :id, :user, :kind, :provider, :provider_task_id, :credits, :billing,"
-            " CAST(:metadata AS jsonb), t.at, t.at + interval '10 minutes'"
-            " FROM (SELECT clock_timestamp() - make_interval(mins => :minutes) AS at) t",
+            " submitted_at) VALUES (:id, :user, :kind, :provider, :provider_task_id, :credits, :billing,"
+            " CAST(:metadata AS jsonb),"
+            " clock_timestamp() - make_interval(mins => :minutes))",
             id=task.id,
             user=scene.person,
             kind=scene.kind,

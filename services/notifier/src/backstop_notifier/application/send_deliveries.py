@@ -36,8 +36,6 @@ from backstop_notifier.metrics import DELIVERIES
 
 _log = structlog.get_logger(__name__)
 
-LEASE_SECONDS = 120.0
-"""Longer than any single attempt (a sender ends within a minute)."""
 _BATCH_SIZE = 50
 _TURN_SECONDS = 30.0
 
@@ -75,6 +73,7 @@ class SendDeliveries:
     outlet: Outlet
     holder: str
     dice: Callable[[], float]
+    lease_seconds: float
 
     async def run_once(self) -> bool:
         """Send a batch; True when more may be due.
@@ -100,7 +99,7 @@ class SendDeliveries:
 
     async def _claim(self) -> ClaimedDelivery | None:
         async with self.transactions.begin() as tx:
-            row = await tx.row(_CLAIM, channel=self.channel.value, holder=self.holder, lease=LEASE_SECONDS)
+            row = await tx.row(_CLAIM, channel=self.channel.value, holder=self.holder, lease=self.lease_seconds)
         return None if row is None else ClaimedDelivery(**{**row, "kind": Kind(row["kind"])})
 
     async def _settle(self, delivery: ClaimedDelivery, outcome: Outcome) -> None:

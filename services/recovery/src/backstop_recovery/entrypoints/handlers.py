@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from backstop_common.contracts import RunSweep, TaskCheck, TickDue
 from backstop_common.messaging import Delivery, Subscription, subscription
 from backstop_recovery.application.request_check import RequestCheck
+from backstop_recovery.application.schedule_first_checks import ScheduleFirstChecks
 from backstop_recovery.application.start_run import StartRun
 from backstop_recovery.application.sweep import Sweep
 
@@ -18,6 +19,7 @@ SERVICE = "recovery"
 class Handlers:
     """The messages of recovery."""
 
+    schedule_first_checks: ScheduleFirstChecks
     start_run: StartRun
     request_check: RequestCheck
     sweep: Sweep
@@ -32,7 +34,8 @@ class Handlers:
         ]
 
     async def on_tick_due(self, tick: TickDue, delivery: Delivery) -> None:
-        """A slot is due."""
+        """A slot is due: new tasks get their times first, so that the run sees those that are stuck already."""
+        await self.schedule_first_checks()
         await self.start_run(tick, delivery)
 
     async def on_run_sweep(self, _: RunSweep, __: Delivery) -> None:

@@ -185,12 +185,7 @@ def upgrade() -> None:
         sa.Column("status", sa.Text(), server_default="processing", nullable=False),
         sa.Column("submitted_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("output_deadline_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column(
-            "next_check_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("now() + interval '10 minutes'"),
-            nullable=False,
-        ),
+        sa.Column("next_check_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("check_count", sa.Integer(), server_default="0", nullable=False),
         sa.Column("error_count", sa.Integer(), server_default="0", nullable=False),
         sa.Column("not_found_count", sa.Integer(), server_default="0", nullable=False),
@@ -227,6 +222,13 @@ def upgrade() -> None:
     )
     op.create_index(
         "ix_tasks_due", "tasks", ["next_check_at"], unique=False, postgresql_where=sa.text("status = 'processing'")
+    )
+    op.create_index(
+        "ix_tasks_new",
+        "tasks",
+        ["submitted_at"],
+        unique=False,
+        postgresql_where=sa.text("status = 'processing' AND next_check_at IS NULL"),
     )
     op.create_index("ix_tasks_user", "tasks", ["user_id", "submitted_at"], unique=False)
     op.create_index(
