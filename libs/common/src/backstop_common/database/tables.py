@@ -118,6 +118,15 @@ Index(
 Index("ix_executions_started", cron_job_executions.c.started_at.desc(), cron_job_executions.c.id.desc())
 Index("ix_executions_running", cron_job_executions.c.job_name, postgresql_where=text("status = 'running'"))
 
+Index(
+    "ix_executions_job_status",
+    cron_job_executions.c.job_name,
+    cron_job_executions.c.status,
+    cron_job_executions.c.started_at.desc(),
+    cron_job_executions.c.id.desc(),
+)
+Index("ix_ticks_job_name_created", ticks.c.job_name, ticks.c.created_at)
+
 users = Table(
     "users",
     metadata,

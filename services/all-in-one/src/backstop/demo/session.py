@@ -201,7 +201,8 @@ class _Session:
 
     def _tell(self) -> None:
         dashboard = f"{self.running.addresses['admin-api']}/admin/cron-jobs"
-        console.print(f"""
+        console.print(
+            f"""
 [bold]Backstop is running.[/] Every 20 seconds it looks for stuck tasks; a new one comes up every few seconds.
 
   Dashboard          [link={dashboard}]{dashboard}[/link]
@@ -216,7 +217,9 @@ class _Session:
   - curl -X PUT {self.sandbox.url}/control/providers/fal -d '{{"status": 503}}'   (fal is down; DELETE ends it)
 
 Ctrl-C stops everything.
-""")
+""",
+            soft_wrap=True,
+        )
 
     async def _traffic(self, seeding: Seeding) -> None:
         while True:
@@ -233,7 +236,7 @@ Ctrl-C stops everything.
             for run in reversed(page.runs):
                 if run.is_over and run.id not in told:
                     told.add(run.id)
-                    console.print(_sentence(run))
+                    console.print(_sentence(run), soft_wrap=True)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.told_to_stop.wait(), 1.0)
 
@@ -255,7 +258,7 @@ def _report(run: Run, findings: Sequence[Finding], folder: Path) -> int:
     console.print()
     for finding in findings:
         mark = "[green]yes[/]" if finding.holds else "[red]NO[/] "
-        console.print(f"  {mark}  {finding.claim} [dim]({finding.counted})[/]")
+        console.print(f"  {mark}  {finding.claim} [dim]({finding.counted})[/]", soft_wrap=True)
     holds = run.status == "completed" and all(finding.holds for finding in findings)
     console.print(
         "\n[bold green]All of it holds.[/] `make demo` shows the same world live, with its dashboard."

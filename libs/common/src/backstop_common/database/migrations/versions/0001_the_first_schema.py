@@ -251,6 +251,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ticks")),
         sa.UniqueConstraint("job_name", "slot", name=op.f("uq_ticks_job_name_slot")),
     )
+    op.create_index("ix_ticks_job_name_created", "ticks", ["job_name", "created_at"], unique=False)
     op.create_index(
         "ix_ticks_job_name_scheduled",
         "ticks",
@@ -343,6 +344,12 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_cron_job_executions")),
         sa.UniqueConstraint("tick_id", name=op.f("uq_cron_job_executions_tick_id")),
+    )
+    op.create_index(
+        "ix_executions_job_status",
+        "cron_job_executions",
+        ["job_name", "status", sa.literal_column("started_at DESC"), sa.literal_column("id DESC")],
+        unique=False,
     )
     op.create_index(
         "ix_executions_job_started",
