@@ -1,0 +1,207 @@
+"""A service that cannot start says in one sentence which setting is wrong, shows no secret, and exits with 2."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.postgres import PostgresServer
+
+CANARY = "canary4711"
+MODULES = ["backstop_scheduler", "backstop_recovery", "backstop_notifier", "backstop_admin_api"]
+SECRET = "s" * 40
+
+Environment = dict[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    code: int | None
+    stdout: str
+    stderr: str
+
+    @property
+    def sentence(self) -> str:
+        """The one line on standard error, after its prefix."""
+        (line,) = self.stderr.splitlines()
+        assert line.startswith("backstop: ")
+        return line.removeprefix("backstop: ")
+
+
+@pytest.fixture
+def environment(database_url: str, tmp_path: Path) -> Environment:
+    """All that any service needs to start, except a RabbitMQ that answers."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "DATABASE_URL": database_url,
+        "AMQP_URL": f"amqp://guest:{CANARY}@127.0.0.1:1/",
+        "ASSET_STORE_URL": f"file://{tmp_path}/assets",
+        "CRON_SECRET": SECRET,
+        "ADMIN_TOKEN": SECRET[1:] + "a",
+        "SESSION_SECRET": SECRET[1:] + "b",
+        "BACKSTOP_START_TIMEOUT_SECONDS": "1",
+        **{f"BACKSTOP_{name}_PORT": "0" for name in ("SCHEDULER", "RECOVERY", "NOTIFIER")},
+        "BACKSTOP_PORT": "0",
+    }
+
+
+async def _start(module: str, environment: Environment) -> Ended:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        module,
+        env={name: value for name, value in environment.items() if value is not None},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        out, err = await asyncio.wait_for(process.communicate(), 30)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return Ended(process.returncode, out.decode(), err.decode())
+
+
+async def _refusal(module: str, environment: Environment) -> str:
+    """The sentence of a service that did not start."""
+    ended = await _start(module, environment)
+    assert ended.code == 2, ended.stderr
+    assert CANARY not in ended.stdout + ended.stderr
+    assert SECRET[1:] not in ended.stdout + ended.stderr
+    return ended.sentence
+
+
+@pytest.mark.parametrize("module", MODULES)
+async def test_without_a_database_every_service_says_how_to_name_one(module: str, environment: Environment) -> None:
+    sentence = await _refusal(module, environment | {"DATABASE_URL": None})
+    assert sentence.startswith("DATABASE_URL is not set; ")
+
+
+@pytest.mark.parametrize("module", MODULES)
+async def test_without_a_broker_every_service_says_how_to_name_one(module: str, environment: Environment) -> None:
+    sentence = await _refusal(module, environment | {"AMQP_URL": None})
+    assert sentence.startswith("AMQP_URL is not set; ")
+
+
+@pytest.mark.parametrize("module", MODULES)
+async def test_a_broker_that_does_not_answer_is_named_by_its_address(module: str, environment: Environment) -> None:
+    sentence = await _refusal(module, environment)
+    assert sentence.startswith("AMQP_URL: nothing answers at 127.0.0.1:1 ")
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (f"mysql://u:{CANARY}@127.0.0.1/db", "DATABASE_URL names the system 'mysql'"),
+        (f"postgresql://u:{CANARY}@127.0.0.1:1/db", "DATABASE_URL: nothing answers at 127.0.0.1:1 "),
+        (f"postgresql://u:{CANARY}@no-such-host.invalid/db", "DATABASE_URL: nothing answers at no-such-host.invalid"),
+    ],
+)
+async def test_a_wrong_database_url_is_one_sentence(url: str, expected: str, environment: Environment) -> None:
+    assert (await _refusal("backstop_recovery", environment | {"DATABASE_URL": url})).startswith(expected)
+
+
+async def test_a_database_that_was_never_migrated_is_told_with_the_command(
+    environment: Environment, postgres_server: PostgresServer
+) -> None:
+    empty = postgres_server.create_database("never_migrated")
+    try:
+        sentence = await _refusal("backstop_recovery", environment | {"DATABASE_URL": empty})
+    finally:
+        postgres_server.drop_database("never_migrated")
+    assert "schema is empty" in sentence
+    assert "`backstop migrate`" in sentence
+
+
+@pytest.mark.parametrize("url", [f"http://u:{CANARY}@127.0.0.1/", f"amqp://u:{CANARY}@host:port/"])
+async def test_a_wrong_amqp_url_is_one_sentence(url: str, environment: Environment) -> None:
+    sentence = await _refusal("backstop_recovery", environment | {"AMQP_URL": url})
+    assert sentence.startswith("AMQP_URL ")
+    assert "write it as amqp://" in sentence
+
+
+async def test_a_broker_that_refuses_the_password_ends_the_start_at_once(
+    environment: Environment, amqp_url: str
+) -> None:
+    wrong = amqp_url.replace("guest:guest@", f"guest:{CANARY}@")
+    assert wrong != amqp_url
+    patient: Environment = {"AMQP_URL": wrong, "BACKSTOP_START_TIMEOUT_SECONDS": "600"}
+    assert "refuses us" in await _refusal("backstop_recovery", environment | patient)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"ASSET_STORE_URL": None}, "ASSET_STORE_URL is not set; set it to s3://"),
+        ({"ASSET_STORE_URL": "ftp://host/dir"}, "ASSET_STORE_URL"),
+        ({"PROVIDERS_FILE": "/nonexistent/providers.yaml"}, "PROVIDERS_FILE"),
+        ({"ALLOW_PRIVATE_HOSTS": "not a host"}, "ALLOW_PRIVATE_HOSTS"),
+        ({"RECOVERY_CONCURRENCY": "many"}, "RECOVERY_CONCURRENCY is wrong: "),
+        ({"BACKSTOP_HOST": "203.0.113.1"}, "BACKSTOP_RECOVERY_PORT: cannot listen on 203.0.113.1:0"),
+    ],
+    ids=lambda value: " ".join(f"{key}={word}" for key, word in value.items()) if isinstance(value, dict) else "",
+)
+async def test_a_wrong_setting_of_recovery_is_named(
+    change: Environment, expected: str, environment: Environment
+) -> None:
+    assert (await _refusal("backstop_recovery", environment | change)).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["providers: [", "- a list", "providers: {x: {extends: nobody}}"],
+    ids=["no yaml", "a list", "an unknown parent"],
+)
+async def test_a_wrong_providers_file_is_named(content: str, environment: Environment, tmp_path: Path) -> None:
+    file = tmp_path / "providers.yaml"
+    file.write_text(content)
+    sentence = await _refusal("backstop_recovery", environment | {"PROVIDERS_FILE": str(file)})
+    assert sentence.startswith("PROVIDERS_FILE")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "expected"),
+    [
+        ("CRON_SECRET", None, "is not set; "),
+        ("ADMIN_TOKEN", CANARY, "is wrong: "),
+        ("SESSION_SECRET", "", "is not set; "),
+    ],
+)
+async def test_a_missing_or_short_secret_is_named_and_not_shown(
+    setting: str, value: str | None, expected: str, environment: Environment
+) -> None:
+    sentence = await _refusal("backstop_admin_api", environment | {setting: value})
+    assert sentence.startswith(f"{setting} {expected}")
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        yield holder.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("module", "setting"),
+    [
+        ("backstop_scheduler", "BACKSTOP_SCHEDULER_PORT"),
+        ("backstop_recovery", "BACKSTOP_RECOVERY_PORT"),
+        ("backstop_notifier", "BACKSTOP_NOTIFIER_PORT"),
+        ("backstop_admin_api", "BACKSTOP_PORT"),
+    ],
+)
+async def test_a_port_in_use_is_named_with_its_setting(
+    module: str, setting: str, environment: Environment, taken_port: int
+) -> None:
+    sentence = await _refusal(module, environment | {setting: str(taken_port)})
+    assert sentence.startswith(f"{setting}: 127.0.0.1:{taken_port} is already in use")
