@@ -230,15 +230,18 @@ Ctrl-C stops everything.
                 await seeding.batch([random.choice(SCENES)])  # noqa: S311 - which scene comes next is no secret
 
     async def _print_runs(self) -> None:
-        told: set[UUID] = set()
+        earlier = await self._latest_runs()
+        told = {run.id for run in earlier if run.is_over}
         while not self.told_to_stop.is_set():
-            page = await ListRuns(self.transactions)(job_name=JOB, status=None, limit=10, cursor=None)
-            for run in reversed(page.runs):
+            for run in reversed(await self._latest_runs()):
                 if run.is_over and run.id not in told:
                     told.add(run.id)
                     console.print(_sentence(run), soft_wrap=True)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.told_to_stop.wait(), 1.0)
+
+    async def _latest_runs(self) -> Sequence[Run]:
+        return (await ListRuns(self.transactions)(job_name=JOB, status=None, limit=10, cursor=None)).runs
 
 
 def _sentence(run: Run) -> str:
