@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Self
 
 import backstop_admin_api.main
 import backstop_notifier.main
@@ -38,19 +39,47 @@ async def all_services(database_url: str, overrides: Mapping[str, str]) -> Async
     Raises:
         ConfigurationError: a setting is wrong, a port is taken, or something does not answer.
     """
-    shared = load_settings(SharedSettings, **overrides)
-    runtime = open_runtime(shared, name="all-in-one", database_url=database_url)
-    await migrate(runtime.engine)
-    services = _services(runtime, overrides)
+    settings = _Settings.load(overrides)
+    runtime = open_runtime(settings.shared, name="all-in-one", database_url=database_url)
+    try:
+        await runtime.reach_database()
+        await migrate(runtime.engine)
+        services = _services(runtime, settings, {**os.environ, **overrides})
+    except BaseException:
+        await runtime.stop()
+        raise
     async with start_services(runtime, services) as servers:
-        yield Running(runtime, {name: f"http://{shared.host}:{server.port}" for name, server in servers.items()})
+        host = settings.shared.host
+        yield Running(runtime, {name: f"http://{host}:{server.port}" for name, server in servers.items()})
 
 
-def _services(runtime: Runtime, overrides: Mapping[str, str]) -> list[Service]:
-    environ = {**os.environ, **overrides}
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """All of them, read before anything is opened."""
+
+    shared: SharedSettings
+    scheduler: SchedulerSettings
+    recovery: RecoverySettings
+    notifier: NotifierSettings
+    admin_api: AdminApiSettings
+
+    @classmethod
+    def load(cls, overrides: Mapping[str, str]) -> Self:
+        return cls(
+            load_settings(SharedSettings, **overrides),
+            load_settings(SchedulerSettings, **overrides),
+            load_settings(RecoverySettings, **overrides),
+            load_settings(NotifierSettings, **overrides),
+            load_settings(AdminApiSettings, **overrides),
+        )
+
+
+def _services(runtime: Runtime, settings: _Settings, environ: Mapping[str, str]) -> list[Service]:
+    """Recovery first: it is the one whose composing can still refuse (providers file, asset store)."""
+    recovery = backstop_recovery.main.compose(settings.recovery, runtime, environ)
     return [
-        backstop_scheduler.main.compose(load_settings(SchedulerSettings, **overrides), runtime),
-        backstop_recovery.main.compose(load_settings(RecoverySettings, **overrides), runtime, environ),
-        backstop_notifier.main.compose(load_settings(NotifierSettings, **overrides), runtime),
-        backstop_admin_api.main.compose(load_settings(AdminApiSettings, **overrides), runtime),
+        backstop_scheduler.main.compose(settings.scheduler, runtime),
+        recovery,
+        backstop_notifier.main.compose(settings.notifier, runtime),
+        backstop_admin_api.main.compose(settings.admin_api, runtime),
     ]
