@@ -211,7 +211,7 @@ def test_a_failing_store_never_ends_a_task() -> None:
 
 def test_a_file_that_is_gone_once_is_looked_for_again() -> None:
     decision = copy_trouble(a_task(error_count=0), gone=True, message="404", retry_after=None, policy=POLICY)
-    assert decision == Trouble(15.0, "output_gone", "404", own=True)
+    assert decision == Trouble(15.0, "output_gone", "404", own=True, denied=True)
 
 
 @pytest.mark.parametrize(("errors_before", "expected"), [(0, False), (8, False), (9, True), (10, True)])

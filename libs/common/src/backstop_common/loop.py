@@ -17,6 +17,8 @@ from backstop_common.observability.metrics import LOOP_TURNS
 
 _log = structlog.get_logger(__name__)
 
+_MOST_JITTER = 1.2
+
 
 class Loop:
     """Runs one function again and again until it is stopped."""
@@ -51,7 +53,8 @@ class Loop:
         """Whether the loop has not completed a turn for longer than it should ever take."""
         if self._last_turn is None:
             return False
-        return asyncio.get_running_loop().time() - self._last_turn > self._silent_after
+        longest_silence = self._silent_after + self._interval * _MOST_JITTER
+        return asyncio.get_running_loop().time() - self._last_turn > longest_silence
 
     async def run(self) -> None:
         """Turn until `stop()`; cancelling ends it in the middle of a turn."""
@@ -73,6 +76,14 @@ class Loop:
             LOOP_TURNS.labels(loop=self.name, result="transient_error").inc()
             _log.warning("loop_waits", loop=self.name, reason=str(error))
             return False
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling() > 0:
+                raise
+            # A driver whose connection died raises CancelledError although nobody cancelled us.
+            LOOP_TURNS.labels(loop=self.name, result="transient_error").inc()
+            _log.warning("loop_waits", loop=self.name, reason="a connection was lost")
+            return False
         except Exception:  # noqa: BLE001 - logged and counted; a loop outlives whatever one turn raises
             LOOP_TURNS.labels(loop=self.name, result="error").inc()
             _log.exception("loop_failed", loop=self.name)
@@ -81,7 +92,7 @@ class Loop:
         return more
 
     async def _pause(self) -> None:
-        jittered = self._interval * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, not a secret
+        jittered = self._interval * random.uniform(2 - _MOST_JITTER, _MOST_JITTER)  # noqa: S311 - jitter, not a secret
         try:
             async with asyncio.timeout(jittered):
                 await self._woken.wait()

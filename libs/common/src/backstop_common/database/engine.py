@@ -9,6 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from backstop_common.errors import ConfigurationError
 
 _REMEDY = "write it as postgresql://USER:PASSWORD@HOST:5432/DATABASE"
+_LEFT_OUT = {"application_name", "connect_timeout", "channel_binding", "sslrootcert", "options", "gssencmode"}
+_UNDERSTOOD = {"host", "ssl", "passfile", "target_session_attrs"}
+_LAST_PORT = 65535
 _SSLMODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 
 
@@ -26,13 +29,26 @@ def sqlalchemy_url(database_url: str) -> URL:
         raise ConfigurationError(f"DATABASE_URL names the system {url.drivername!r}, not PostgreSQL; {_REMEDY}")
     if not url.database:
         raise ConfigurationError(f"DATABASE_URL names no database; {_REMEDY}")
-    query = dict(url.query)
+    if url.port is not None and not 0 < url.port <= _LAST_PORT:
+        raise ConfigurationError(f"DATABASE_URL has the port {url.port}; {_REMEDY}")
+    return url.set(drivername="postgresql+asyncpg", query=_query(url))
+
+
+def _query(url: URL) -> dict[str, str | tuple[str, ...]]:
+    """libpq's parameters as asyncpg has them; those we set ourselves, and those it has no need for, are left out."""
+    query = {name: value for name, value in url.query.items() if name not in _LEFT_OUT}
     sslmode = query.pop("sslmode", None)
     if sslmode is not None:
         if sslmode not in _SSLMODES:
             raise ConfigurationError(f"DATABASE_URL has sslmode={sslmode}; use one of {', '.join(sorted(_SSLMODES))}")
         query["ssl"] = sslmode
-    return url.set(drivername="postgresql+asyncpg", query=query)
+    for name in query:
+        if name not in _UNDERSTOOD:
+            raise ConfigurationError(
+                f"DATABASE_URL has the parameter {name!r}, which is not understood;"
+                f" leave it out, or use one of {', '.join(sorted({'sslmode', *_UNDERSTOOD}))}"
+            )
+    return query
 
 
 def create_engine(database_url: str, *, application_name: str, pool_size: int = 10) -> AsyncEngine:
@@ -43,6 +59,7 @@ def create_engine(database_url: str, *, application_name: str, pool_size: int = 
         max_overflow=5,
         pool_timeout=10,
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args={
             "timeout": 5,
             "command_timeout": 30,

@@ -19,6 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from backstop_common.contracts import Message
+from backstop_common.database.refusals import sqlstate
 from backstop_common.errors import TransientError
 from backstop_common.outbox.writing import Envelope, insert_envelopes
 
@@ -127,16 +128,7 @@ def _translated() -> Iterator[None]:
     except (OSError, PoolTimeoutError) as error:
         raise TransientError(f"the database is not reachable: {type(error).__name__}") from error
     except DBAPIError as error:
-        if error.connection_invalidated or _sqlstate(error).startswith(_TRANSIENT_CLASSES):
-            raise TransientError(f"the database did not finish the transaction: {_name(error)}") from error
+        if error.connection_invalidated or sqlstate(error).startswith(_TRANSIENT_CLASSES):
+            cause = getattr(error.orig, "__cause__", None) or error.orig
+            raise TransientError(f"the database did not finish the transaction: {type(cause).__name__}") from error
         raise
-
-
-def _sqlstate(error: DBAPIError) -> str:
-    return str(getattr(error.orig, "sqlstate", None) or "")
-
-
-def _name(error: DBAPIError) -> str:
-    """The error's kind without its DETAIL, which may quote values of the row."""
-    cause = error.orig.__cause__ if error.orig is not None else None
-    return type(cause or error.orig).__name__

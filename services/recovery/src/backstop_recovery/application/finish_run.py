@@ -41,7 +41,8 @@ class FinishRun:
             run = await _locked(tx, run_id)
             if run is None or await tx.value(_OPEN, horizon=run["horizon_at"]):
                 return False
-            await self._end(tx, run_id, status="completed", error_message=None)
+            finished = await self._end(tx, run_id, status="completed", error_message=None)
+        _tell(finished)
         return True
 
     async def as_failed(self, run_id: UUID, *, reason: str) -> bool:
@@ -49,10 +50,11 @@ class FinishRun:
         async with self.transactions.begin() as tx:
             if await _locked(tx, run_id) is None:
                 return False
-            await self._end(tx, run_id, status="failed", error_message=reason)
+            finished = await self._end(tx, run_id, status="failed", error_message=reason)
+        _tell(finished)
         return True
 
-    async def _end(self, tx: Transaction, run_id: UUID, *, status: str, error_message: str | None) -> None:
+    async def _end(self, tx: Transaction, run_id: UUID, *, status: str, error_message: str | None) -> RunFinished:
         row = await tx.row(
             "UPDATE cron_job_executions SET status = :status, error_message = :error, completed_at = t.now,"
             " heartbeat_at = t.now, duration = greatest(0, round(extract(epoch FROM t.now - started_at) * 1000))"
@@ -65,15 +67,20 @@ class FinishRun:
             raise AssertionError(f"run {run_id} vanished under its lock")
         message = _message(row)
         await tx.publish(message, event_id=event_id(RunFinished.type, run_id), correlation_id=run_id)
-        observe_run(message)
-        _log.info(
-            "run_finished",
-            run_id=str(run_id),
-            status=status,
-            duration_ms=row["duration"],
-            error=error_message,
-            **message.results.model_dump(),
-        )
+        return message
+
+
+def _tell(message: RunFinished) -> None:
+    """Once it is committed."""
+    observe_run(message)
+    _log.info(
+        "run_finished",
+        run_id=str(message.run_id),
+        status=message.status,
+        duration_ms=message.duration_ms,
+        error=message.error_message,
+        **message.results.model_dump(),
+    )
 
 
 async def _locked(tx: Transaction, run_id: UUID) -> RowMapping | None:

@@ -27,9 +27,11 @@ class RenewLeases:
             return
         async with self.transactions.begin() as tx:
             await tx.execute(
-                "UPDATE tasks SET lease_expires_at = clock_timestamp() + make_interval(secs => :lease)"
-                " FROM unnest(CAST(:ids AS uuid[]), CAST(:fences AS bigint[])) AS held (id, fence)"
-                " WHERE tasks.id = held.id AND tasks.fence = held.fence AND lease_holder IS NOT NULL",
+                "WITH held AS (SELECT t.id FROM tasks t"
+                " JOIN unnest(CAST(:ids AS uuid[]), CAST(:fences AS bigint[])) AS h (id, fence)"
+                " ON h.id = t.id AND h.fence = t.fence WHERE t.lease_holder IS NOT NULL ORDER BY t.id FOR UPDATE OF t)"
+                " UPDATE tasks SET lease_expires_at = clock_timestamp() + make_interval(secs => :lease)"
+                " FROM held WHERE tasks.id = held.id",
                 lease=self.lease_seconds,
                 ids=[task.id for task in held],
                 fences=[task.fence for task in held],

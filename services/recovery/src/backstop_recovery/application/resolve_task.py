@@ -27,7 +27,7 @@ from backstop_recovery.domain.decision import (
 )
 from backstop_recovery.domain.resolution import Completed, Ended, Errored, Resolution, StillOpen
 from backstop_recovery.domain.task import Task
-from backstop_recovery.domain.verdict import Output, name_of
+from backstop_recovery.domain.verdict import Output, OutputRole, name_of
 
 _log = structlog.get_logger(__name__)
 
@@ -44,7 +44,7 @@ class ResolveTask:
     1. Without a provider id nobody can be asked: wait, or fail after a threshold.
     2. Ask the provider; `decide` what its verdict means.
     3. On success copy every output to the store. An optional output that cannot be copied is left out; a required
-       one makes the whole task wait for a later try.
+       one makes the whole task wait for a later try, and so does having nothing at all that the user paid for.
     """
 
     providers: Providers
@@ -86,14 +86,15 @@ class ResolveTask:
                 return Ended(task, verdict, ending, code, message)
             case Wait(recheck_seconds=seconds, message=message, denied=denied):
                 return StillOpen(task, verdict, seconds, message, denied)
-            case Trouble(recheck_seconds=seconds, code=code, message=message, own=own):
+            case Trouble(recheck_seconds=seconds, code=code, message=message, own=own, denied=denied):
                 attention = needs_attention(task, decision, self.policy)
-                return Errored(task, verdict, seconds, code, message, own, attention)
+                return Errored(task, verdict, seconds, code, message, own, attention, denied)
 
     async def _copy_all(
         self, task: Task, reference: Reference, outputs: tuple[Output, ...]
     ) -> tuple[StoredAsset, ...] | Decision:
         stored: list[StoredAsset] = []
+        left_out = "the provider named no output"
         for output in outputs:
             try:
                 stored.append(
@@ -101,6 +102,7 @@ class ResolveTask:
                 )
             except (TransientError, PermanentError) as error:
                 if output.optional:
+                    left_out = f"output {output.index}: {error}"
                     _log.warning("optional_output_left_out", index=output.index, error=str(error))
                     continue
                 return copy_trouble(
@@ -110,6 +112,8 @@ class ResolveTask:
                     retry_after=error.retry_after_seconds if isinstance(error, TransientError) else None,
                     policy=self.policy,
                 )
+        if not any(asset.role is OutputRole.PRIMARY for asset in stored):
+            return copy_trouble(task, gone=False, message=left_out, retry_after=None, policy=self.policy)
         return tuple(stored)
 
 

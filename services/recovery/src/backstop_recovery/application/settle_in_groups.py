@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError
 
+from backstop_common.database.refusals import refusal
 from backstop_common.errors import TransientError
 from backstop_recovery.application.metrics import observe_group
 from backstop_recovery.application.settle_tasks import Settled, SettleTasks
 from backstop_recovery.domain.decision import Policy, Trouble, needs_attention
-from backstop_recovery.domain.ledger import LedgerError
 from backstop_recovery.domain.resolution import Errored, Resolution
 
 _log = structlog.get_logger(__name__)
@@ -78,39 +78,38 @@ class SettleInGroups:
             flush.add_done_callback(self._flushes.discard)
 
     async def _commit(self, group: Sequence[_Waiting]) -> None:
+        """Settle a group and tell everyone who waits for it; never raises but when this task itself is cancelled."""
         try:
-            await self._settle([waiting.resolution for waiting in group])
-        except Exception as error:  # noqa: BLE001 - handed to everyone who waits for this group
-            for waiting in group:
-                if not waiting.done.done():
-                    waiting.done.set_exception(error)
-        else:
-            for waiting in group:
-                if not waiting.done.done():
-                    waiting.done.set_result(None)
-
-    async def _settle(self, resolutions: Sequence[Resolution]) -> None:
-        try:
-            settled = await self._patiently(resolutions)
-        except (LedgerError, IntegrityError) as error:
-            await self._one_by_one(resolutions, error)
+            settled = await self._patiently([waiting.resolution for waiting in group])
+        except TransientError as error:
+            _tell(group, error)
+        except asyncio.CancelledError:
+            _tell(group, TransientError("the group was cancelled before it was settled"))
+            task = asyncio.current_task()
+            if task is not None and task.cancelling() > 0:
+                raise
+        except Exception as error:  # noqa: BLE001 - a refusal: whose it is shows when they are settled one by one
+            await self._one_by_one(group, error)
         else:
             observe_group(settled)
+            _tell(group, None)
 
-    async def _one_by_one(self, resolutions: Sequence[Resolution], error: Exception) -> None:
-        if len(resolutions) > 1:
-            _log.warning("group_refused", size=len(resolutions), error=_sentence(error))
-            for resolution in resolutions:
-                await self._settle([resolution])
+    async def _one_by_one(self, group: Sequence[_Waiting], error: Exception) -> None:
+        if len(group) > 1:
+            _log.warning("group_refused", size=len(group), error=_sentence(error))
+            for waiting in group:
+                await self._commit([waiting])
             return
-        (resolution,) = resolutions
+        (waiting,) = group
+        resolution = waiting.resolution
         _log.error("settlement_refused", task_id=str(resolution.task.id), error=_sentence(error))
-        await self._settle([self._refused(resolution, error)])
+        if isinstance(resolution, Errored):
+            _tell(group, error)
+        else:
+            await self._commit([_Waiting(self._refused(resolution, error), waiting.done)])
 
     def _refused(self, resolution: Resolution, error: Exception) -> Errored:
         """The same task as an error of ours: it is tried again, and after some tries a person has to look."""
-        if isinstance(resolution, Errored):
-            raise error
         trouble = Trouble(self._policy.longest_recheck_seconds, "settlement_refused", _sentence(error), own=True)
         return Errored(
             resolution.task,
@@ -137,9 +136,16 @@ class SettleInGroups:
             pause = min(pause * 2, 2.0)
 
 
+def _tell(group: Sequence[_Waiting], error: Exception | None) -> None:
+    for waiting in group:
+        if waiting.done.done():
+            continue
+        if error is None:
+            waiting.done.set_result(None)
+        else:
+            waiting.done.set_exception(error)
+
+
 def _sentence(error: Exception) -> str:
-    """What refused us, without the values of the row that a database's DETAIL quotes."""
-    if isinstance(error, IntegrityError):
-        constraint = getattr(getattr(error.orig, "__cause__", None), "constraint_name", None)
-        return f"the database refused it: {constraint or type(error.orig).__name__}"
-    return str(error)
+    """What refused us, without the values of the row that a database quotes."""
+    return refusal(error) if isinstance(error, DBAPIError) else f"{type(error).__name__}: {error}"

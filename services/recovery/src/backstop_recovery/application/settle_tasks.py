@@ -44,8 +44,9 @@ class SettleTasks:
 
     Locks are taken in the order tasks (by id), accounts (by user), run: settlers never deadlock.
 
-    1. Guarded update of the tasks: only those still `processing` under the fencing token of the claim. The others
-       were finished or taken over by somebody else: nothing else happens for them.
+    1. Guarded update of the tasks: only those still `processing` and leased under the fencing token of the claim. The
+       others were finished, taken over, or settled by this very claim already (when the answer of a commit was lost):
+       nothing else happens for them.
     2. Ledger entries for what is final, with the accounts locked.
     3. Assets, timeline, events, and the counts of the run.
 
@@ -61,8 +62,8 @@ class SettleTasks:
         """All of the group, or nothing."""
         async with self.transactions.begin() as tx:
             moments = await self._update_tasks(tx, resolutions)
-            settled = tuple(resolution for resolution in resolutions if resolution.task.id in moments)
-            lost = tuple(resolution for resolution in resolutions if resolution.task.id not in moments)
+            settled = tuple(resolution for resolution in resolutions if resolution.task.claim in moments)
+            lost = tuple(resolution for resolution in resolutions if resolution.task.claim not in moments)
             entries = await self._post_entries(tx, settled)
             await self._insert_assets(tx, settled)
             await self._insert_timeline(tx, settled, entries)
@@ -72,8 +73,10 @@ class SettleTasks:
             _log.warning("lease_lost", task_id=str(resolution.task.id), fence=resolution.task.fence)
         return Settled(settled, lost, tuple(entries))
 
-    async def _update_tasks(self, tx: Transaction, resolutions: Sequence[Resolution]) -> dict[UUID, datetime]:
-        """The tasks that were ours to change, each with the moment of the change."""
+    async def _update_tasks(
+        self, tx: Transaction, resolutions: Sequence[Resolution]
+    ) -> dict[tuple[UUID, int], datetime]:
+        """The claims that were still good, each with the moment of the change."""
         rows = await tx.rows(
             """
             WITH given AS (
@@ -84,13 +87,14 @@ class SettleTasks:
                     CAST(:own_errors AS boolean[]), CAST(:denials AS boolean[])
                 ) AS g (id, fence, status, verdict, code, message, recheck, own_error, denied)
             ), locked AS (
-                SELECT t.id FROM tasks t JOIN given g ON g.id = t.id
-                WHERE t.status = 'processing' AND t.fence = g.fence ORDER BY t.id FOR UPDATE OF t
+                SELECT t.id, t.fence FROM tasks t JOIN given g ON g.id = t.id AND g.fence = t.fence
+                WHERE t.status = 'processing' AND t.lease_holder IS NOT NULL ORDER BY t.id FOR UPDATE OF t
             )
             UPDATE tasks t SET
                 status = g.status, last_verdict = g.verdict, last_checked_at = clock_timestamp(),
                 updated_at = clock_timestamp(), check_count = t.check_count + 1,
-                error_count = CASE WHEN g.own_error THEN t.error_count + 1 ELSE 0 END,
+                error_count = CASE WHEN g.own_error THEN t.error_count + 1
+                    WHEN g.verdict = 'unknown' THEN t.error_count ELSE 0 END,
                 not_found_count = CASE WHEN g.denied THEN t.not_found_count + 1
                     WHEN g.verdict = 'unknown' THEN t.not_found_count ELSE 0 END,
                 failure_code = g.code, failure_message = g.message,
@@ -99,8 +103,8 @@ class SettleTasks:
                 finished_at = CASE WHEN g.status IN ('processing', 'needs_attention') THEN NULL
                     ELSE clock_timestamp() END,
                 lease_holder = NULL, lease_expires_at = NULL
-            FROM given g JOIN locked ON locked.id = g.id
-            WHERE t.id = g.id RETURNING t.id, t.updated_at
+            FROM given g JOIN locked ON locked.id = g.id AND locked.fence = g.fence
+            WHERE t.id = g.id RETURNING t.id, t.fence, t.updated_at
             """,
             ids=[resolution.task.id for resolution in resolutions],
             fences=[resolution.task.fence for resolution in resolutions],
@@ -110,9 +114,9 @@ class SettleTasks:
             messages=[_message(resolution) for resolution in resolutions],
             rechecks=[_recheck(resolution) for resolution in resolutions],
             own_errors=[isinstance(resolution, Errored) and resolution.own for resolution in resolutions],
-            denials=[isinstance(resolution, StillOpen) and resolution.denied for resolution in resolutions],
+            denials=[isinstance(resolution, StillOpen | Errored) and resolution.denied for resolution in resolutions],
         )
-        return {row["id"]: row["updated_at"] for row in rows}
+        return {(row["id"], row["fence"]): row["updated_at"] for row in rows}
 
     async def _post_entries(self, tx: Transaction, settled: Sequence[Resolution]) -> list[Entry]:
         users = sorted({resolution.task.user_id for resolution in settled if settlement_of(resolution)})

@@ -18,18 +18,18 @@ from backstop_recovery.domain.task import Task
 def events_of(
     settled: Sequence[Resolution],
     entries: Sequence[Entry],
-    moments: Mapping[UUID, datetime],
+    moments: Mapping[tuple[UUID, int], datetime],
     assets_public_base_url: str | None,
 ) -> list[Envelope]:
     """One event per final task and per task that needs attention; nothing for what stays open.
 
-    `moments` has the time each task changed; with a public base address the assets carry their links.
+    `moments` has the time each claim was settled; with a public base address the assets carry their links.
     """
     amounts = {entry.task_id: entry.amount for entry in entries}
     envelopes = []
     for resolution in settled:
         task = resolution.task
-        message = _event(resolution, amounts.get(task.id, 0), moments[task.id], assets_public_base_url)
+        message = _event(resolution, amounts.get(task.id, 0), moments[task.claim], assets_public_base_url)
         if message is not None:
             envelopes.append(Envelope.of(message, event_id=_id(message, task), correlation_id=task.run_id))
     return envelopes

@@ -11,6 +11,7 @@ from sqlalchemy import RowMapping
 
 from backstop_common.contracts import RunStarted, RunSweep, TickDue
 from backstop_common.database import Transaction, Transactions
+from backstop_common.errors import PermanentError
 from backstop_common.ids import event_id, run_id
 from backstop_common.messaging import Delivery
 from backstop_common.outbox.writing import Envelope
@@ -29,6 +30,7 @@ class StartRun:
     4. Write one `run.sweep` doorbell per replica that may help, and `run.started`.
 
     Raises:
+        PermanentError: there is no such job.
         TransientError: the database is away.
     """
 
@@ -53,7 +55,7 @@ class StartRun:
 
     async def _reason_to_skip(self, tx: Transaction, tick: TickDue, job: RowMapping | None) -> str | None:
         if job is None:
-            return f"there is no job {tick.job_name!r}"
+            raise PermanentError(f"there is no job {tick.job_name!r}")
         if job["paused_at"] is not None and tick.trigger == "schedule":
             return "the job is paused"
         if job["overlap"] == "skip":

@@ -19,6 +19,9 @@ from backstop_recovery.domain.task import Task
 
 _log = structlog.get_logger(__name__)
 
+_LONGEST_TURN_SECONDS = 1.0
+_GATHER_SECONDS = 0.01
+
 
 @dataclass(slots=True)
 class Sweep:
@@ -44,17 +47,22 @@ class Sweep:
 
         1. Beat for the active runs.
         2. Claim as many tasks as there are free places (single requested ones first) and start them.
-        3. Nothing claimed and nothing in flight: end the runs that have nothing left.
-        4. Otherwise wait for places.
+        3. Nothing claimed: end the runs that have nothing left, here or elsewhere.
+        4. Wait for places, a second at most, so that the beat goes on however slow the tasks are.
         """
         runs = await self.beat_active_runs()
         claimed = await self._claim_requested()
         for run in runs:
             claimed += await self._claim(run)
-        if claimed == 0 and not self._in_flight:
-            ended = [await self.finish_run.if_done(run) for run in runs]
-            return any(ended)
-        await self._wait(idle=claimed == 0)
+        ended = False
+        if claimed == 0:
+            busy = {task.run_id for task in self._in_flight.values()}
+            for run in runs:
+                ended = (run not in busy and await self.finish_run.if_done(run)) or ended
+        if not self._in_flight:
+            return claimed > 0 or ended
+        if claimed == 0 or len(self._in_flight) >= self.concurrency:
+            await self._wait()
         return True
 
     def request(self, task_id: UUID) -> None:
@@ -78,7 +86,9 @@ class Sweep:
     async def _claim_requested(self) -> int:
         count = 0
         while self._requested and len(self._in_flight) < self.concurrency:
-            task = await self.claim_tasks.one(self._requested.pop())
+            task_id = next(iter(self._requested))
+            task = await self.claim_tasks.one(task_id)
+            self._requested.discard(task_id)
             if task is not None:
                 self._start(task)
                 count += 1
@@ -110,14 +120,8 @@ class Sweep:
             except Exception:  # noqa: BLE001 - one task never stops the others; its lease expires and it is found again
                 _log.exception("settlement_failed")
 
-    async def _wait(self, *, idle: bool) -> None:
-        """Until something has ended (when there was nothing to claim), or a quarter of the pool is free.
-
-        Claims come in batches, and an idle pool does not ask the database in a circle.
-        """
-        if idle:
-            await asyncio.wait(self._in_flight, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
-            return
-        wanted = max(1, self.concurrency // 4)
-        while self._in_flight and self.concurrency - len(self._in_flight) < wanted:
-            await asyncio.wait(self._in_flight, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+    async def _wait(self) -> None:
+        """Until something has ended; in a full pool its neighbours get a moment to end too: claims come in batches."""
+        await asyncio.wait(self._in_flight, timeout=_LONGEST_TURN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if len(self._in_flight) > self.concurrency * 3 // 4:
+            await asyncio.wait(self._in_flight, timeout=_GATHER_SECONDS)

@@ -79,6 +79,7 @@ class Trouble:
     code: str
     message: str
     own: bool
+    denied: bool = False
 
 
 Decision = CopyOutputs | End | Wait | Trouble
@@ -124,11 +125,11 @@ def decide_without_id(task: Task, *, now: datetime, policy: Policy, jitter: floa
 
 def copy_trouble(task: Task, *, gone: bool, message: str, retry_after: float | None, policy: Policy) -> Decision:
     """What to do when an output could not be copied: a file that stays gone has expired, all else is tried again."""
-    failures = task.error_count + 1
-    if gone and failures >= policy.not_found_confirmations:
+    if gone and task.not_found_count + 1 >= policy.not_found_confirmations:
         return End(Ending.EXPIRED, "output_gone", message)
     delay = min(policy.shortest_recheck_seconds * 2 ** min(task.error_count, 10), policy.longest_recheck_seconds)
-    return Trouble(max(delay, retry_after or 0), "output_gone" if gone else "copy_failed", message, own=True)
+    code = "output_gone" if gone else "copy_failed"
+    return Trouble(max(delay, retry_after or 0), code, message, own=True, denied=gone)
 
 
 def needs_attention(task: Task, trouble: Trouble, policy: Policy) -> bool:

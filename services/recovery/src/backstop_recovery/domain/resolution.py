@@ -51,6 +51,7 @@ class Errored:
     message: str
     own: bool
     needs_attention: bool = False
+    denied: bool = False
 
 
 Resolution = Completed | Ended | StillOpen | Errored

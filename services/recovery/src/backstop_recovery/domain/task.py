@@ -22,7 +22,8 @@ class Billing(StrEnum):
 class Task:
     """One claim of one task. `fence` is the token of this claim: whoever holds a newer one has taken over.
 
-    `error_count` counts failures of our own in a row, `not_found_count` the provider's denials in a row.
+    `error_count` counts failures of our own in a row; `not_found_count` the denials in a row, of the id at the provider
+    or of its files at the file host.
     """
 
     id: UUID
@@ -39,3 +40,8 @@ class Task:
     error_count: int = 0
     not_found_count: int = 0
     metadata: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def claim(self) -> tuple[UUID, int]:
+        """What tells this claim from every other one, of the same task too."""
+        return self.id, self.fence

@@ -1,0 +1,17 @@
+"""What a database error is, in words that quote nothing of the row it is about."""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import DBAPIError
+
+
+def sqlstate(error: DBAPIError) -> str:
+    """The five characters of PostgreSQL's error code (documentation, appendix A), or nothing when there is none."""
+    return str(getattr(error.orig, "sqlstate", None) or "")
+
+
+def refusal(error: DBAPIError) -> str:
+    """The kind of the error and the constraint it names; PostgreSQL's own text and DETAIL may carry personal data."""
+    cause = getattr(error.orig, "__cause__", None) or error.orig
+    constraint = getattr(cause, "constraint_name", None)
+    return f"the database refused it: {constraint or type(cause).__name__}"
