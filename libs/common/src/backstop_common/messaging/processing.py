@@ -14,8 +14,10 @@ from uuid import UUID
 
 import structlog
 from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError
 
 from backstop_common.contracts import Message
+from backstop_common.database.refusals import refusal
 from backstop_common.errors import TransientError
 from backstop_common.messaging.subscription import Delivery, Subscription
 from backstop_common.observability.metrics import MESSAGES_HANDLED
@@ -110,7 +112,7 @@ async def _handle(subscription: Subscription, message: Message, delivery: Delive
             waiting = Again("a connection was lost while the message was handled")
         except Exception as error:  # noqa: BLE001 - its message goes to the dead queue with this reason
             _log.exception("message_failed")
-            return Dead(f"handler failed: {type(error).__name__}: {error}")
+            return Dead(f"handler failed: {_reason(error)}")
         else:
             return Handled()
         if asyncio.get_running_loop().time() + pause > give_up_at:
@@ -119,3 +121,8 @@ async def _handle(subscription: Subscription, message: Message, delivery: Delive
         _log.warning("message_waits", reason=waiting.reason, pause_seconds=round(pause, 1))
         await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
         pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+
+def _reason(error: Exception) -> str:
+    """For the header of a dead letter, where values of rows have no place."""
+    return refusal(error) if isinstance(error, DBAPIError) else f"{type(error).__name__}: {error}"

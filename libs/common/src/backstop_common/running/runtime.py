@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import asyncpg
 import structlog
 from aio_pika.exceptions import AMQPError, AuthenticationError, ProbableAuthenticationError
 from sqlalchemy import text
@@ -20,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backstop_common.database import Transactions, create_engine
 from backstop_common.database.migrating import current_revision, newest_revision
+from backstop_common.database.refusals import sqlstate
 from backstop_common.errors import ConfigurationError
 from backstop_common.loop import Loop
 from backstop_common.messaging.local import LocalDispatcher
@@ -138,6 +138,10 @@ class Runtime:
                     " correct user, password and name"
                 ) from None
             except (OSError, AMQPError, DBAPIError, TimeoutError) as error:
+                if isinstance(error, DBAPIError) and sqlstate(error).startswith(_REFUSING_CLASSES):
+                    raise ConfigurationError(
+                        f"{setting}: {address} refuses us ({_kind(error)}); correct user, password and database name"
+                    ) from None
                 if asyncio.get_running_loop().time() >= deadline:
                     raise ConfigurationError(
                         f"{setting}: nothing answers at {address} ({_kind(error)}); start it or correct the address"
@@ -146,13 +150,9 @@ class Runtime:
             await asyncio.sleep(0.5)
 
 
-_FINAL_REFUSALS = (
-    asyncpg.InvalidPasswordError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-    AuthenticationError,
-    ProbableAuthenticationError,
-)
+_REFUSING_CLASSES = ("28", "3D")
+"""SQLSTATE classes: invalid authorisation, invalid catalog name. Waiting does not mend them."""
+_FINAL_REFUSALS = (AuthenticationError, ProbableAuthenticationError)
 
 
 def _address_of(setting: str, runtime: Runtime) -> str:
@@ -165,6 +165,8 @@ def _address_of(setting: str, runtime: Runtime) -> str:
 
 
 def _kind(error: BaseException) -> str:
+    if isinstance(error, DBAPIError):
+        return type(getattr(error.orig, "__cause__", None) or error.orig).__name__
     return error.strerror or type(error).__name__ if isinstance(error, OSError) else type(error).__name__
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import structlog
@@ -82,20 +82,22 @@ async def start_services(runtime: Runtime, services: Sequence[Service]) -> Async
         _log.info("started", services=[service.name for service in services])
         yield servers
     finally:
-        await runtime.stop_consuming()
-        for loop in loops:
-            loop.stop()
-        await _finish(tasks)
-        for server in servers.values():
-            await server.stop()
-        for service in reversed(services):
-            await service.stop()
-        await runtime.stop()
+        async with AsyncExitStack() as ending:
+            # Last in, first out: each step is taken although another one fails.
+            ending.push_async_callback(runtime.stop)
+            for service in services:
+                ending.push_async_callback(service.stop)
+            for server in servers.values():
+                ending.push_async_callback(server.stop)
+            ending.push_async_callback(_finish, loops, tasks)
+            ending.push_async_callback(runtime.stop_consuming)
         _log.info("stopped", services=[service.name for service in services])
 
 
-async def _finish(tasks: Sequence[asyncio.Task[None]]) -> None:
+async def _finish(loops: Sequence[Loop], tasks: Sequence[asyncio.Task[None]]) -> None:
     """Let loops end their turn; cancel what takes too long (its work is rolled back or leased, and found again)."""
+    for loop in loops:
+        loop.stop()
     if not tasks:
         return
     _, late = await asyncio.wait(tasks, timeout=_STOP_SECONDS)
