@@ -29,7 +29,7 @@ HttpUrlText = Annotated[str, AfterValidator(_http_url)]
 class SharedSettings(BaseSettings):
     """What every service reads. Each field's alias is the name of its environment variable."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     database_url: SecretStr | None = Field(default=None, alias="DATABASE_URL")
     amqp_url: SecretStr | None = Field(default=None, alias="AMQP_URL")

@@ -23,7 +23,7 @@ def current_traceparent() -> str:
 @contextmanager
 def continued_trace(traceparent: str | None) -> Iterator[None]:
     """Work inside the trace of a message; a missing or malformed value starts a new one."""
-    valid = traceparent if traceparent is not None and _TRACEPARENT.match(traceparent) else None
+    valid = traceparent if traceparent is not None and _TRACEPARENT.fullmatch(traceparent) else None
     token = _current.set(valid or current_traceparent())
     try:
         yield

@@ -61,7 +61,10 @@ def parse_document(text: str, *, label: str) -> Document:
     """Parse text; see `read_document`."""
     if len(text) > _MAX_BYTES:
         raise ConfigurationError(f"{label} is larger than 1 MB; split or shorten it")
-    loader = yaml.SafeLoader(text)
+    try:
+        loader = yaml.SafeLoader(text)
+    except yaml.reader.ReaderError as error:
+        raise ConfigurationError(f"{label}: not a text file ({error.reason}); write it as YAML in UTF-8") from error
     try:
         root = loader.get_single_node()
         if root is None:
