@@ -20,6 +20,7 @@ from backstop_recovery.adapters.declarative_providers import DeclarativeProvider
 from backstop_recovery.adapters.guard import AddressGuard
 from backstop_recovery.adapters.http_client import open_client
 from backstop_recovery.adapters.obstore_assets import ObstoreAssets
+from backstop_recovery.application.audit_invariants import AuditInvariants
 from backstop_recovery.application.beat_active_runs import BeatActiveRuns
 from backstop_recovery.application.claim_tasks import ClaimTasks
 from backstop_recovery.application.finish_run import FinishRun
@@ -104,6 +105,7 @@ def compose(settings: RecoverySettings, runtime: Runtime, environ: Mapping[str, 
             pool,
             Loop("leases", sweep.renew_leases, interval_seconds=settings.lease_seconds / 3),
             Loop("watchdog", watch_runs, interval_seconds=_WATCH_SECONDS),
+            Loop("audit", AuditInvariants(transactions).run_once, interval_seconds=settings.audit_seconds),
             Loop("backlog-gauges", MeasureBacklog(transactions), interval_seconds=_MEASURE_SECONDS),
         ],
         checks={"assets": rarely(check_store, seconds=300)},

@@ -23,6 +23,7 @@ _ASSET_BYTES = Counter("backstop_asset_bytes_total", "Bytes of outputs stored in
 STUCK = Gauge("backstop_stuck_tasks", "Tasks that are processing and due for a check.", ["provider"])
 OLDEST_STUCK = Gauge("backstop_oldest_stuck_task_seconds", "Age of the oldest stuck task.", ["provider"])
 FROZEN = Gauge("backstop_frozen_credits", "Credits frozen over all accounts.")
+VIOLATIONS = Gauge("backstop_invariant_violations", "What contradicts an invariant, at the last audit.", ["invariant"])
 PROVIDER_REQUESTS = Histogram(
     "backstop_provider_request_seconds", "Requests to providers by status code.", ["provider", "code"]
 )
