@@ -42,7 +42,11 @@ def complaint(tmp_path: Path, text: str) -> str:
 
 def test_the_built_in_providers_are_there_without_any_file() -> None:
     catalogue = load_catalogue(providers_file=None, environ={})
-    assert catalogue.names == ("fal", "kie", "kie_market", "kie_veo", "replicate")
+    assert catalogue.names == (
+        "ark", "bfl", "dashscope", "fal", "gemini_interactions", "gemini_veo", "kie", "kie_flux_kontext", "kie_market",
+        "kie_runway", "kie_suno", "kie_veo", "kling", "luma_agents", "luma_dream_machine", "minimax_v1", "minimax_v2",
+        "openai_videos", "replicate", "runway", "stability",
+    )  # fmt: skip
 
 
 def test_a_missing_key_is_named_and_does_not_stop_the_start() -> None:
@@ -59,7 +63,7 @@ def test_a_blank_key_counts_as_missing() -> None:
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     catalogue = load_catalogue(providers_file=None, environ={})
     with pytest.raises(
-        UnknownProviderError, match=r"no provider 'nobody'; add it to PROVIDERS_FILE or use one of fal, kie"
+        UnknownProviderError, match=r"no provider 'nobody'; add it to PROVIDERS_FILE or use one of ark, bfl, "
     ):
         catalogue.get("nobody")
 
@@ -255,7 +259,7 @@ def test_yaml_numbers_as_state_words_are_compared_as_text(tmp_path: Path) -> Non
         pytest.param(
             "    base_url: https://api.acme.example/v1\n",
             "    extends: acne\n",
-            "line 4: providers.acme.extends: there is no provider 'acne'; use one of acme, fal, kie",
+            "line 4: providers.acme.extends: there is no provider 'acne'; use one of acme, ark, bfl, ",
             id="extends a name nobody has",
         ),
         pytest.param(

@@ -45,6 +45,7 @@ class CompiledStep:
     name: str
     get: tuple[Template, ...]
     override_transport: bool
+    max_body_bytes: int | None
     rules: tuple[CompiledRule, ...]
     state: Expression | None
     map: Mapping[str, spec.Word]
@@ -78,13 +79,17 @@ class CompiledWebhook:
 
 @dataclass(frozen=True, slots=True)
 class CompiledProvider:
-    """A provider, ready to be asked. `missing_secrets` are the environment variables it lacks for polling."""
+    """A provider, ready to be asked. `missing_secrets` are the environment variables it lacks for polling.
+
+    `ref` says which parts of the reference are required, `ref_choices` which values of a part are allowed.
+    """
 
     name: str
     base_url: str
     auth: CompiledAuth
     headers: Mapping[str, str]
     ref: Mapping[str, str]
+    ref_choices: Mapping[str, tuple[str, ...]]
     allow_hosts: tuple[str, ...]
     poll: spec.Poll
     not_found: spec.NotFoundPolicy

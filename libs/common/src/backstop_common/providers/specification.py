@@ -55,6 +55,7 @@ Verdict = Annotated[Word, BeforeValidator(parse_word)]
 StateMap = Annotated[dict[str, Verdict], BeforeValidator(_text_keys)]
 Templates = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)]
 Hosts = tuple[str, ...]
+Need = Literal["required", "optional"]
 
 
 class Part(BaseModel):
@@ -151,12 +152,20 @@ class OutputSpec(Part):
         return self
 
 
+class RefPart(Part):
+    """A part of the reference that may only have certain values, such as the path of a kind of task."""
+
+    need: Need
+    one_of: tuple[str, ...] = Field(min_length=1)
+
+
 class Step(Part):
-    """One request and how its answer is read."""
+    """One request and how its answer is read. `max_body` is for answers that carry files; 8 MiB otherwise."""
 
     name: str
     get: Templates
     override_transport: bool = False
+    max_body: Size | None = None
     rules: tuple[Rule, ...] = ()
     state: str | None = None
     map: StateMap = {}
@@ -272,7 +281,7 @@ class ProviderSpec(Part):
     base_url: str
     auth: Auth
     headers: dict[str, str] = {}
-    ref: dict[str, Literal["required", "optional"]] = {"id": "required"}
+    ref: dict[str, Need | RefPart] = {"id": "required"}
     allow_hosts: Hosts = ()
     poll: Poll = Poll()
     not_found: NotFoundPolicy = NotFoundPolicy()

@@ -6,8 +6,9 @@ its reason. Keys go to the provider's own origin and to its `allow_hosts`, redir
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
 
@@ -16,8 +17,7 @@ from yarl import URL
 from backstop_common.errors import PermanentError, TransientError
 from backstop_common.providers.catalogue import Catalogue, UnknownProviderError
 from backstop_common.providers.compiled import CompiledProvider, CompiledStep
-from backstop_common.providers.templates import TemplateError
-from backstop_recovery.adapters.credentials import credentials_of, may_see_credentials, same_origin
+from backstop_recovery.adapters.credentials import credentials_of, same_origin
 from backstop_recovery.adapters.guard import ForbiddenAddressError
 from backstop_recovery.adapters.http_client import (
     Answer,
@@ -26,8 +26,8 @@ from backstop_recovery.adapters.http_client import (
     HttpClient,
     TooSlowError,
     follow_redirect,
-    parse_url,
 )
+from backstop_recovery.adapters.provider_addresses import UnusableReferenceError, address_of, require_usable
 from backstop_recovery.adapters.provider_interpreter import NextStep, ProviderAnswer, interpret
 from backstop_recovery.application.ports import Reference
 from backstop_recovery.domain.verdict import Unknown, UnknownReason, Verdict
@@ -35,6 +35,8 @@ from backstop_recovery.domain.verdict import Unknown, UnknownReason, Verdict
 Observe = Callable[[str, str, float], None]
 _MOST_REDIRECTS = 3
 _MAX_BODY = 8 * 2**20
+_LARGE_AT_ONCE = 2
+_PATIENCE_WITH_FILES = 4
 
 
 def ignore(_provider: str, _code: str, _seconds: float) -> None:
@@ -46,8 +48,8 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class _UnusableError(Exception):
-    """The reference cannot be turned into a request that may be sent."""
+def _few() -> asyncio.Semaphore:
+    return asyncio.Semaphore(_LARGE_AT_ONCE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,9 @@ class DeclarativeProviders:
 
     Args:
         observe: called with provider, HTTP status (or `timeout`, `unreachable`, `refused`) and seconds per request.
-        timeout_seconds: for each request, body included.
+        timeout_seconds: for each request, body included; four times as long for answers that carry files.
+        max_body_bytes: for each answer, unless its step says `max_body`.
+        large_answers: how many answers larger than that are in memory at once.
     """
 
     catalogue: Catalogue
@@ -65,6 +69,7 @@ class DeclarativeProviders:
     now: Callable[[], datetime] = utc_now
     timeout_seconds: float = 30.0
     max_body_bytes: int = _MAX_BODY
+    large_answers: asyncio.Semaphore = field(default_factory=_few)
 
     async def check(self, reference: Reference) -> Verdict:
         """Ask what became of a generation; see `application.ports.Providers`."""
@@ -87,9 +92,9 @@ class DeclarativeProviders:
         self, provider: CompiledProvider, step: CompiledStep, variables: Mapping[str, str]
     ) -> Verdict | NextStep:
         try:
-            url = self._address(provider, step, variables)
-            answer = await self._ask(provider, url)
-        except _UnusableError as error:
+            url = address_of(provider, step, variables, self.client.guard.allowed)
+            answer = await self._ask(provider, url, step)
+        except UnusableReferenceError as error:
             return Unknown(UnknownReason.BAD_REFERENCE, str(error))
         except BodyTooLargeError as error:
             return Unknown(UnknownReason.UNPARSABLE, str(error))
@@ -103,42 +108,38 @@ class DeclarativeProviders:
         heard = ProviderAnswer(answer.status, answer.headers, answer.body, variables)
         return interpret(provider, step, heard, now=self.now())
 
-    def _address(self, provider: CompiledProvider, step: CompiledStep, variables: Mapping[str, str]) -> URL:
-        """The first template whose variables are all there."""
-        for template in step.get:
-            if all(name == "base_url" or variables.get(name) for name in template.variables):
-                try:
-                    url = parse_url(template.fill(provider.base_url, variables))
-                except (TemplateError, BadAddressError) as error:
-                    raise _UnusableError(f"{provider.name}: {error}") from error
-                self._require_allowed(provider, url)
-                return url
-        needed = " or ".join(", ".join(n for n in t.variables if n != "base_url") for t in step.get)
-        raise _UnusableError(f"{provider.name} needs {needed} to be asked; store it with the task")
-
-    def _require_allowed(self, provider: CompiledProvider, url: URL) -> None:
-        if not may_see_credentials(provider, url, provider.allow_hosts, self.client.guard.allowed):
-            raise _UnusableError(f"{provider.name} must not be asked at {url.host}: it is not in allow_hosts")
-
-    async def _ask(self, provider: CompiledProvider, url: URL) -> Answer:
+    async def _ask(self, provider: CompiledProvider, url: URL, step: CompiledStep) -> Answer:
         """One GET with the key. A redirect to another origin is not followed: the answer then is the redirect."""
         headers = {"Accept": "application/json", **provider.headers}
         answer = Answer(0, {}, b"")
         for _ in range(_MOST_REDIRECTS + 1):
             credentials = credentials_of(provider.auth, self.now())
-            answer = await self._observed(provider, credentials.apply(url), {**headers, **credentials.headers})
+            answer = await self._read(provider, step, credentials.apply(url), {**headers, **credentials.headers})
             target = follow_redirect(url, answer.status, answer.headers)
             if target is None or not same_origin(url, target):
                 return answer
             url = target
         return answer
 
-    async def _observed(self, provider: CompiledProvider, url: URL, headers: Mapping[str, str]) -> Answer:
+    async def _read(
+        self, provider: CompiledProvider, step: CompiledStep, url: URL, headers: Mapping[str, str]
+    ) -> Answer:
+        """An answer that turns out to carry files is asked for again, few at a time: most of such a step are small."""
+        try:
+            return await self._observed(provider, url, headers, self.max_body_bytes, self.timeout_seconds)
+        except BodyTooLargeError:
+            if step.max_body_bytes is None or step.max_body_bytes <= self.max_body_bytes:
+                raise
+        async with self.large_answers:
+            patience = self.timeout_seconds * _PATIENCE_WITH_FILES
+            return await self._observed(provider, url, headers, step.max_body_bytes, patience)
+
+    async def _observed(
+        self, provider: CompiledProvider, url: URL, headers: Mapping[str, str], max_bytes: int, timeout_seconds: float
+    ) -> Answer:
         started, code = perf_counter(), "unreachable"
         try:
-            answer = await self.client.get(
-                url, headers=headers, max_bytes=self.max_body_bytes, timeout_seconds=self.timeout_seconds
-            )
+            answer = await self.client.get(url, headers=headers, max_bytes=max_bytes, timeout_seconds=timeout_seconds)
             code = str(answer.status)
         except TooSlowError:
             code = "timeout"
@@ -156,9 +157,8 @@ def _not_askable(provider: CompiledProvider, reference: Reference) -> Unknown | 
         names = " and ".join(provider.missing_secrets)
         message = f"{names} is not set; set it to ask {provider.name} about its tasks"
         return Unknown(UnknownReason.AUTH_ERROR, message)
-    given = {"id": reference.id, **reference.extra}
-    missing = [name for name, need in provider.ref.items() if need == "required" and not given.get(name)]
-    if missing:
-        message = f"{provider.name} needs {', '.join(missing)} to be asked; store it with the task"
-        return Unknown(UnknownReason.BAD_REFERENCE, message)
+    try:
+        require_usable(provider, {"id": reference.id, **reference.extra})
+    except UnusableReferenceError as error:
+        return Unknown(UnknownReason.BAD_REFERENCE, str(error))
     return None

@@ -1,7 +1,7 @@
 """What one answer of a provider means: a pure function of the step's rules and the answer.
 
 Order: HTTP status rules common to all (unless the step overrides them), the step's own rules, its state word. Terminal
-verdicts need positive evidence: a JSON object, or a rule about a body that is itself the file. Everything else is
+verdicts need positive evidence: a JSON object, or a success whose body is itself a media file. Everything else is
 `Unknown` with its reason, never an exception.
 """
 
@@ -16,6 +16,7 @@ from typing import Any, Literal
 from backstop_common.providers.compiled import CompiledProvider, CompiledRule, CompiledStep
 from backstop_common.providers.expressions import Expression
 from backstop_common.providers.specification import TERMINAL, Word
+from backstop_recovery.adapters.media import HEAD_BYTES, sniff
 from backstop_recovery.adapters.provider_outputs import outputs_of
 from backstop_recovery.adapters.retry_after import retry_after_seconds
 from backstop_recovery.domain.verdict import (
@@ -165,13 +166,15 @@ def _from_state(reading: _Reading) -> Verdict | NextStep:
 def _conclude(reading: _Reading, word: Word, reason: str | None, *, state: str | None) -> Verdict | NextStep:
     """The verdict of a word, once its evidence is good enough."""
     needs_object = word in TERMINAL or word is Word.NEXT
-    if needs_object and reading.document is None and not _is_the_file(reading):
+    if needs_object and reading.document is None and not _is_the_file(reading, word):
         return _unparsable(reading, "with a body that is no JSON object")
     return _verdict(reading, word, reason, state or word.value)
 
 
-def _is_the_file(reading: _Reading) -> bool:
-    return any(output.body for output in reading.step.outputs)
+def _is_the_file(reading: _Reading, word: Word) -> bool:
+    """Whether the step's answer is the file and these bytes are one; a failure's body may be the blurred file."""
+    carries = any(output.body for output in reading.step.outputs)
+    return carries and word in {Word.SUCCEEDED, Word.FAILED} and sniff(reading.answer.body[:HEAD_BYTES]) is not None
 
 
 def _verdict(reading: _Reading, word: Word, reason: str | None, state: str) -> Verdict | NextStep:

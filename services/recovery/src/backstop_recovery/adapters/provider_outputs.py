@@ -16,6 +16,7 @@ from urllib.parse import unquote_to_bytes
 from backstop_common.providers.compiled import CompiledOutput
 from backstop_common.providers.expressions import Expression
 from backstop_common.providers.templates import TemplateError
+from backstop_recovery.adapters.media import HEAD_BYTES, sniff
 from backstop_recovery.domain.verdict import Output, OutputRole
 
 _MOST_OUTPUTS = 100
@@ -36,7 +37,8 @@ def outputs_of(
     for spec in specified:
         plain = Output(index=0, role=OutputRole(spec.role), optional=spec.optional, media_type=spec.literal_media_type)
         if spec.body:
-            outputs.append(replace(plain, content=body, media_type=media_type))
+            if sniff(body[:HEAD_BYTES]) is not None:
+                outputs.append(replace(plain, content=body, media_type=media_type))
         elif spec.template is not None:
             try:
                 outputs.append(replace(plain, url=spec.template.fill(base_url, variables)))
