@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -18,6 +19,7 @@ from backstop_recovery.adapters.addresses import parse_allowed_hosts
 from backstop_recovery.adapters.asset_stores import open_asset_store
 from backstop_recovery.adapters.declarative_providers import DeclarativeProviders
 from backstop_recovery.adapters.guard import AddressGuard
+from backstop_recovery.adapters.guarded_providers import GuardedProviders
 from backstop_recovery.adapters.http_client import open_client
 from backstop_recovery.adapters.obstore_assets import ObstoreAssets
 from backstop_recovery.application.audit_invariants import AuditInvariants
@@ -36,6 +38,7 @@ from backstop_recovery.application.start_run import StartRun
 from backstop_recovery.application.sweep import Sweep
 from backstop_recovery.application.watch_runs import WatchRuns
 from backstop_recovery.domain.decision import Policy
+from backstop_recovery.domain.provider_health import HealthPolicy
 from backstop_recovery.entrypoints.handlers import SERVICE, Handlers
 from backstop_recovery.settings import RecoverySettings
 
@@ -54,7 +57,12 @@ def compose(settings: RecoverySettings, runtime: Runtime, environ: Mapping[str, 
     guard = AddressGuard(parse_allowed_hosts(settings.allow_private_hosts))
     store = open_asset_store(settings.asset_store_url, settings.asset_store_endpoint, environ)
     client = open_client(guard)
-    providers = DeclarativeProviders(catalogue=catalogue, client=client, observe=observe_request)
+    providers = GuardedProviders(
+        DeclarativeProviders(catalogue=catalogue, client=client, observe=observe_request),
+        settings.provider_concurrency,
+        HealthPolicy(),
+        time.monotonic,
+    )
     assets = ObstoreAssets(store=store, client=client, catalogue=catalogue, max_bytes=settings.max_asset_bytes)
 
     transactions = runtime.transactions

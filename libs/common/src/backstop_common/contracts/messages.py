@@ -89,7 +89,7 @@ class RunStarted(Message):
 
 
 class RunFinished(Message):
-    """A run reached its final state; the counts are final too."""
+    """A run reached its final state; the counts are final too. Degraded: some providers were down while it ran."""
 
     type: ClassVar[str] = "run.finished"
 
@@ -104,6 +104,7 @@ class RunFinished(Message):
     duration_ms: int = Field(ge=0)
     results: RunResults
     error_message: str | None = None
+    degraded_providers: tuple[str, ...] = ()
 
 
 class TaskCompleted(Message):

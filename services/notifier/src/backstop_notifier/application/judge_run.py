@@ -1,10 +1,10 @@
-"""Open or resolve the incident "runs of this job fail".
+"""Open or resolve the incidents "runs of this job fail" and "this provider is down".
 
 1. Once per message (inbox).
 2. A failed run opens an incident at the moment it ended, unless one is open (partial unique index): three failed runs
-   in a row are one incident.
+   in a row are one incident. So does each provider that was down during a run, whatever became of the run.
 3. A completed run resolves the incident when it started after the incident was opened: a run that was under way
-   already proves nothing.
+   already proves nothing. A provider has to have answered in that run.
 4. Messages come in any order: when a failed run is told late, the first completed run that started after it resolves
    what was just opened, so that no incident waits for a run that is over.
 State and events commit together.
@@ -22,7 +22,8 @@ from backstop_common.ids import event_id
 from backstop_common.messaging import Delivery
 from backstop_notifier.domain.wording import clean, fit
 
-RULE = "run_failed"
+RUN_FAILED = "run_failed"
+PROVIDER_DOWN = "provider_down"
 _LONGEST_SUMMARY = 500
 
 
@@ -37,7 +38,7 @@ class _Proof:
 
 @dataclass(frozen=True, slots=True)
 class JudgeRun:
-    """The rule for runs that fail as a whole."""
+    """The rules that look at one run."""
 
     transactions: Transactions
 
@@ -50,24 +51,61 @@ class JudgeRun:
         async with self.transactions.begin() as tx:
             if not await tx.first_time(incoming.consumer, incoming.event_id):
                 return
-            if run.status == "completed":
-                await _resolve(tx, run.job_name, _Proof(run.run_id, run.started_at, run.completed_at))
-            elif await _open(tx, run):
-                proof = await _later_success(tx, run)
-                if proof is not None:
-                    await _resolve(tx, run.job_name, proof)
+            await _judge_failure(tx, run)
+            await _judge_providers(tx, run)
 
 
-async def _open(tx: Transaction, run: RunFinished) -> bool:
+async def _judge_failure(tx: Transaction, run: RunFinished) -> None:
+    if run.status == "completed":
+        await _resolve(tx, run.job_name, RUN_FAILED, None, _proof_of(run))
+    elif await _open(tx, run, RUN_FAILED, None, f"Run failed: {run.error_message or 'no reason was given'}"):
+        proof = await _later_success(tx, run)
+        if proof is not None:
+            await _resolve(tx, run.job_name, RUN_FAILED, None, proof)
+
+
+async def _judge_providers(tx: Transaction, run: RunFinished) -> None:
+    for provider in run.degraded_providers:
+        summary = f"{provider} is down: its tasks wait, none of them has failed"
+        await _open(tx, run, PROVIDER_DOWN, provider, summary)
+    if run.status != "completed":
+        return
+    for provider in await _providers_that_answered(tx, run):
+        await _resolve(tx, run.job_name, PROVIDER_DOWN, provider, _proof_of(run))
+
+
+async def _providers_that_answered(tx: Transaction, run: RunFinished) -> list[str]:
+    """Those with an open incident whose tasks got a verdict in this run, and that were not down during it."""
+    rows = await tx.rows(
+        "SELECT provider FROM incidents WHERE rule = :rule AND job_name = :job AND state = 'open'"
+        " AND provider <> ALL(CAST(:down AS text[])) AND EXISTS ("
+        " SELECT 1 FROM task_events e JOIN tasks t ON t.id = e.task_id"
+        " WHERE e.run_id = :run AND t.provider = incidents.provider AND e.verdict NOT IN ('unknown', 'not_asked'))"
+        " ORDER BY provider",
+        rule=PROVIDER_DOWN,
+        job=run.job_name,
+        down=list(run.degraded_providers),
+        run=run.run_id,
+    )
+    return [row["provider"] for row in rows]
+
+
+def _proof_of(run: RunFinished) -> _Proof:
+    return _Proof(run.run_id, run.started_at, run.completed_at)
+
+
+async def _open(tx: Transaction, run: RunFinished, rule: str, provider: str | None, told: str) -> bool:
     # An incident has the id of the message that tells of it: both are made of the same cause.
-    incident = event_id(IncidentOpened.type, RULE, run.job_name, run.run_id)
-    summary = fit(clean(f"Run failed: {run.error_message or 'no reason was given'}"), _LONGEST_SUMMARY)
+    cause = (rule, run.job_name, run.run_id) if provider is None else (rule, run.job_name, run.run_id, provider)
+    incident = event_id(IncidentOpened.type, *cause)
+    summary = fit(clean(told), _LONGEST_SUMMARY)
     inserted = await tx.execute(
-        "INSERT INTO incidents (id, rule, job_name, state, summary, run_id, opened_at)"
-        " VALUES (:id, :rule, :job_name, 'open', :summary, :run_id, :opened_at) ON CONFLICT DO NOTHING",
+        "INSERT INTO incidents (id, rule, job_name, provider, state, summary, run_id, opened_at)"
+        " VALUES (:id, :rule, :job_name, :provider, 'open', :summary, :run_id, :opened_at) ON CONFLICT DO NOTHING",
         id=incident,
-        rule=RULE,
+        rule=rule,
         job_name=run.job_name,
+        provider=provider,
         summary=summary,
         run_id=run.run_id,
         opened_at=run.completed_at,
@@ -75,8 +113,9 @@ async def _open(tx: Transaction, run: RunFinished) -> bool:
     if inserted:
         message = IncidentOpened(
             incident_id=incident,
-            rule=RULE,
+            rule=rule,
             job_name=run.job_name,
+            provider=provider,
             run_id=run.run_id,
             summary=summary,
             opened_at=run.completed_at,
@@ -96,13 +135,14 @@ async def _later_success(tx: Transaction, run: RunFinished) -> _Proof | None:
     return None if row is None else _Proof(**row)
 
 
-async def _resolve(tx: Transaction, job_name: str, proof: _Proof) -> None:
+async def _resolve(tx: Transaction, job_name: str, rule: str, provider: str | None, proof: _Proof) -> None:
     row = await tx.row(
         "UPDATE incidents SET state = 'resolved', resolved_at = :completed_at"
-        " WHERE rule = :rule AND job_name = :job_name AND state = 'open' AND opened_at <= :started_at"
-        " RETURNING id, summary, opened_at",
-        rule=RULE,
+        " WHERE rule = :rule AND job_name = :job_name AND provider IS NOT DISTINCT FROM CAST(:provider AS text)"
+        " AND state = 'open' AND opened_at <= :started_at RETURNING id, summary, opened_at",
+        rule=rule,
         job_name=job_name,
+        provider=provider,
         started_at=proof.started_at,
         completed_at=proof.completed_at,
     )
@@ -110,8 +150,9 @@ async def _resolve(tx: Transaction, job_name: str, proof: _Proof) -> None:
         return
     message = IncidentResolved(
         incident_id=row["id"],
-        rule=RULE,
+        rule=rule,
         job_name=job_name,
+        provider=provider,
         run_id=proof.run_id,
         summary=row["summary"],
         opened_at=row["opened_at"],

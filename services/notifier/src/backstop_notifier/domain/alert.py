@@ -11,7 +11,7 @@ from backstop_notifier.domain.wording import clean, clock, one_line, seconds_of,
 RED = 0xD92D20
 GREEN = 0x12B76A
 
-_STATUS_OF_RULE = {"run_failed": "FAILED"}
+_STATUS_OF_RULE = {"run_failed": "FAILED", "provider_down": "PROVIDER_DOWN"}
 
 
 @dataclass(frozen=True, slots=True)

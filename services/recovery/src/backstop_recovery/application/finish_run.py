@@ -79,6 +79,7 @@ def _tell(message: RunFinished) -> None:
         status=message.status,
         duration_ms=message.duration_ms,
         error=message.error_message,
+        degraded_providers=message.degraded_providers,
         **message.results.model_dump(),
     )
 
@@ -110,4 +111,5 @@ def _message(row: RowMapping) -> RunFinished:
             total_found=results["totalFound"],
         ),
         error_message=row["error_message"],
+        degraded_providers=tuple(row["degraded_providers"]),
     )

@@ -24,6 +24,9 @@ STUCK = Gauge("backstop_stuck_tasks", "Tasks that are processing and due for a c
 OLDEST_STUCK = Gauge("backstop_oldest_stuck_task_seconds", "Age of the oldest stuck task.", ["provider"])
 FROZEN = Gauge("backstop_frozen_credits", "Credits frozen over all accounts.")
 VIOLATIONS = Gauge("backstop_invariant_violations", "What contradicts an invariant, at the last audit.", ["invariant"])
+CIRCUIT_OPEN = Gauge(
+    "backstop_provider_circuit_open", "1 while a provider is not asked because it is down.", ["provider"]
+)
 PROVIDER_REQUESTS = Histogram(
     "backstop_provider_request_seconds", "Requests to providers by status code.", ["provider", "code"]
 )

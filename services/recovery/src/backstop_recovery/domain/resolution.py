@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from backstop_recovery.domain.asset import StoredAsset
 from backstop_recovery.domain.decision import Ending
 from backstop_recovery.domain.task import Task
+from backstop_recovery.domain.verdict import UnknownReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,11 @@ def outcome_of(resolution: Resolution) -> str:
             return "error"
         case _:
             return status_of(resolution)
+
+
+def is_provider_down(resolution: Resolution) -> bool:
+    """Whether the task could not be asked about because its provider is down: the run is degraded."""
+    return isinstance(resolution, Errored) and resolution.code == UnknownReason.PROVIDER_DOWN
 
 
 def counted_as(resolution: Resolution) -> str:

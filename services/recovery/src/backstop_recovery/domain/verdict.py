@@ -93,6 +93,7 @@ class UnknownReason(StrEnum):
     UNKNOWN_STATE = "unknown_state"
     AUTH_ERROR = "auth_error"
     BAD_REFERENCE = "bad_reference"
+    PROVIDER_DOWN = "provider_down"
 
 
 @dataclass(frozen=True, slots=True)

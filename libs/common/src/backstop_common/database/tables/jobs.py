@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Table, Text, UniqueConstraint, text
-from sqlalchemy.dialects.postgresql import JSONB, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 from backstop_common.database.tables.columns import EMPTY_OBJECT, metadata, moment, words
 
@@ -56,6 +56,7 @@ cron_job_executions = Table(
     Column("status", Text, words("status", "running", "completed", "failed", "skipped", "missed"), nullable=False),
     Column("results", JSONB, nullable=False, server_default=EMPTY_OBJECT),
     Column("error_message", Text),
+    Column("degraded_providers", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     moment("horizon_at", nullable=False),
     moment("heartbeat_at", nullable=False),
     moment("deadline_at", nullable=False),

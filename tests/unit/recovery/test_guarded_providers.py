@@ -1,0 +1,112 @@
+"""An outage costs a few questions, never one per task, and never more at once than agreed."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from backstop_recovery.adapters.guarded_providers import GuardedProviders
+from backstop_recovery.application.ports import Reference
+from backstop_recovery.domain.provider_health import HealthPolicy
+from backstop_recovery.domain.verdict import StillRunning, Unknown, UnknownReason, Verdict
+
+RUNNING = StillRunning(queued=False, state="processing")
+DOWN = Unknown(UnknownReason.UNREACHABLE, "refused")
+
+
+@dataclass(slots=True)
+class Outside:
+    """Providers that answer as told, and count."""
+
+    answer: Verdict = RUNNING
+    asked: int = 0
+    last: str = ""
+    at_once: int = 0
+    most_at_once: int = 0
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def check(self, reference: Reference) -> Verdict:
+        self.asked += 1
+        self.last = reference.id
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await self.gate.wait()
+        self.at_once -= 1
+        return self.answer
+
+
+@dataclass(slots=True)
+class Clock:
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def _guarded(outside: Outside, clock: Clock, concurrency: int = 4) -> GuardedProviders:
+    return GuardedProviders(outside, concurrency, HealthPolicy(failures_to_open=5), clock)
+
+
+async def _ask(guarded: GuardedProviders, count: int, provider: str = "fal") -> list[Verdict]:
+    return await asyncio.gather(*(guarded.check(Reference(provider, str(n), {})) for n in range(count)))
+
+
+async def test_no_more_questions_at_once_than_agreed() -> None:
+    outside = Outside()
+    asking = asyncio.create_task(_ask(_guarded(outside, Clock()), 20))
+    await asyncio.wait([asking], timeout=0.05)
+    outside.gate.set()
+    await asking
+    assert (outside.asked, outside.most_at_once) == (20, 4)
+
+
+async def test_an_outage_costs_a_few_questions() -> None:
+    outside = Outside(DOWN)
+    outside.gate.set()
+    answers = await _ask(_guarded(outside, Clock()), 500)
+    assert outside.asked < 10
+    held = [answer for answer in answers if isinstance(answer, Unknown) and answer.reason == "provider_down"]
+    assert len(held) == 500 - outside.asked
+    assert all(answer.retry_after_seconds for answer in held)
+
+
+async def test_one_question_goes_out_when_the_pause_is_over_and_its_answer_decides() -> None:
+    outside, clock = Outside(DOWN), Clock()
+    outside.gate.set()
+    guarded = _guarded(outside, clock)
+    await _ask(guarded, 50)
+    before = outside.asked
+    clock.now = 31
+    outside.gate.clear()
+    asking = asyncio.create_task(_ask(guarded, 50))
+    await asyncio.wait([asking], timeout=0.05)
+    assert outside.asked == before + 1
+    outside.answer = RUNNING
+    outside.gate.set()
+    await asking
+    assert await _ask(guarded, 3) == [RUNNING] * 3
+
+
+async def test_a_provider_that_is_down_holds_nobody_elses_questions() -> None:
+    outside = Outside(DOWN)
+    outside.gate.set()
+    guarded = _guarded(outside, Clock())
+    await _ask(guarded, 50, "fal")
+    outside.answer = RUNNING
+    assert await _ask(guarded, 3, "kie") == [RUNNING] * 3
+
+
+async def test_a_question_that_is_cancelled_does_not_close_the_provider_for_ever() -> None:
+    outside, clock = Outside(DOWN), Clock()
+    outside.gate.set()
+    guarded = _guarded(outside, clock)
+    await _ask(guarded, 10)
+    clock.now = 31
+    outside.gate.clear()
+    probe = asyncio.create_task(guarded.check(Reference("fal", "x", {})))
+    await asyncio.wait([probe], timeout=0.05)
+    probe.cancel()
+    await asyncio.wait([probe])
+    outside.gate.set()
+    outside.answer = RUNNING
+    assert await _ask(guarded, 1) == [RUNNING]
