@@ -49,4 +49,12 @@ def still_open(task: Task | None = None, *, denied: bool = False) -> StillOpen:
 
 
 def errored(task: Task | None = None, *, own: bool = True, needs_attention: bool = False) -> Errored:
-    return Errored(task or a_task(), "succeeded", 30.0, "copy_failed", "the store is away", own, needs_attention)
+    return Errored(
+        task or a_task(),
+        "succeeded",
+        30.0,
+        "copy_failed",
+        "the store is away",
+        own=own,
+        needs_attention=needs_attention,
+    )

@@ -214,6 +214,27 @@ def test_a_file_that_is_gone_once_is_looked_for_again() -> None:
     assert decision == Trouble(15.0, "output_gone", "404", own=True, denied=True)
 
 
+@pytest.mark.parametrize(("denials_before", "final"), [(0, False), (1, False), (2, True), (3, True)])
+def test_a_file_that_stays_gone_has_expired(denials_before: int, final: bool) -> None:
+    task = a_task(not_found_count=denials_before)
+    decision = copy_trouble(task, gone=True, message="404", retry_after=None, policy=POLICY)
+    if final:
+        assert decision == End(Ending.EXPIRED, "output_gone", "404")
+    else:
+        assert isinstance(decision, Trouble)
+
+
+def test_failures_of_our_own_do_not_confirm_that_a_file_is_gone() -> None:
+    decision = copy_trouble(a_task(error_count=50), gone=True, message="404", retry_after=None, policy=POLICY)
+    assert isinstance(decision, Trouble)
+
+
+def test_a_failing_store_is_no_denial() -> None:
+    decision = copy_trouble(a_task(not_found_count=50), gone=False, message="503", retry_after=None, policy=POLICY)
+    assert isinstance(decision, Trouble)
+    assert not decision.denied
+
+
 @pytest.mark.parametrize(("errors_before", "expected"), [(0, False), (8, False), (9, True), (10, True)])
 def test_own_failures_add_up_until_a_person_has_to_look(errors_before: int, expected: bool) -> None:
     trouble = Trouble(15.0, "copy_failed", "away", own=True)

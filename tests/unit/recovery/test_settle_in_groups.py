@@ -9,6 +9,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from backstop_common.errors import TransientError
 from backstop_recovery.application.settle_in_groups import SettleInGroups
@@ -115,6 +116,48 @@ async def test_a_refused_group_is_settled_one_by_one_and_the_refused_one_becomes
     assert recorded == {r.task.id: Errored if r.task.id == poor else type(r) for r in resolutions}
 
 
+def _unstorable(task_id: UUID) -> Callable[[Resolution], Exception | None]:
+    """The database refuses a value of this task, and quotes it."""
+
+    def refuse(resolution: Resolution) -> Exception | None:
+        if resolution.task.id == task_id and not isinstance(resolution, Errored):
+            return DBAPIError("UPDATE tasks", {}, ValueError("invalid byte sequence in 'canary'"))
+        return None
+
+    return refuse
+
+
+async def test_a_value_that_the_database_refuses_is_the_trouble_of_its_own_task_only() -> None:
+    resolutions = [completed() for _ in range(3)]
+    bad = resolutions[1].task.id
+    fake = FakeSettleTasks(refuse=_unstorable(bad))
+
+    results = await _settle_all(_groups(fake, group_size=3), resolutions)
+
+    assert results == [None] * 3
+    recorded = {resolution.task.id: type(resolution) for resolution in fake.settled}
+    assert recorded == {r.task.id: Errored if r.task.id == bad else type(r) for r in resolutions}
+
+
+async def test_the_values_that_the_database_quotes_are_not_recorded() -> None:
+    refused = completed()
+    fake = FakeSettleTasks(refuse=_unstorable(refused.task.id))
+    await _settle_all(_groups(fake, longest_wait_seconds=0), [refused])
+    (recorded,) = fake.settled
+    assert "canary" not in repr(recorded)
+
+
+async def test_one_that_cannot_be_recorded_at_all_does_not_hold_those_after_it() -> None:
+    resolutions: list[Resolution] = [completed(), errored(), completed()]
+    bad = resolutions[1].task.id
+    fake = FakeSettleTasks(refuse=lambda r: LedgerError(bad, "never") if r.task.id == bad else None)
+
+    results = await _settle_all(_groups(fake, group_size=3), resolutions)
+
+    assert [type(result) for result in results] == [type(None), LedgerError, type(None)]
+    assert fake.settled == [resolutions[0], resolutions[2]]
+
+
 @pytest.mark.parametrize(("errors_before", "attention"), [(0, False), (1, True)])
 async def test_a_refused_settlement_counts_until_a_person_has_to_look(errors_before: int, attention: bool) -> None:
     refused = completed(a_task(error_count=errors_before))
@@ -152,6 +195,15 @@ async def test_an_unexpected_error_reaches_everyone_who_waits() -> None:
     fake = FakeSettleTasks(refuse=lambda _: AssertionError("a mistake of ours"))
     results = await _settle_all(_groups(fake, group_size=3), [completed() for _ in range(3)])
     assert [type(result) for result in results] == [AssertionError] * 3
+
+
+async def test_a_cancellation_by_a_driver_leaves_everyone_who_waits_to_their_leases() -> None:
+    class Disconnected(FakeSettleTasks):
+        async def __call__(self, _: Sequence[Resolution]) -> Settled:
+            raise asyncio.CancelledError
+
+    results = await _settle_all(_groups(Disconnected(), group_size=2), [completed(), completed()])
+    assert [type(result) for result in results] == [TransientError] * 2
 
 
 async def test_after_an_error_the_next_group_is_settled() -> None:

@@ -14,6 +14,7 @@ from backstop_common.errors import TransientError
 from backstop_recovery.application.sweep import Sweep
 from backstop_recovery.domain.resolution import Resolution
 from backstop_recovery.domain.task import Task
+from tests.support.polling import eventually
 from tests.support.resolutions import a_task, completed
 
 
@@ -25,6 +26,7 @@ class World:
     alone: dict[UUID, Task] = field(default_factory=dict)
     gates: dict[UUID, asyncio.Event] = field(default_factory=dict)
     refuse_claims: int = 0
+    refuse_single_claims: int = 0
     beats: int = 0
     claims: list[tuple[UUID, int]] = field(default_factory=list)
     settled: list[UUID] = field(default_factory=list)
@@ -44,6 +46,9 @@ class World:
         return taken
 
     async def one(self, task_id: UUID) -> Task | None:
+        if self.refuse_single_claims > 0:
+            self.refuse_single_claims -= 1
+            raise TransientError("the database is not reachable")
         return self.alone.pop(task_id, None)
 
     async def resolve(self, task: Task) -> Resolution:
@@ -147,6 +152,47 @@ async def test_a_slow_task_holds_one_place_only() -> None:
     assert world.finished == {run}
 
 
+async def test_a_turn_ends_although_every_place_is_slow() -> None:
+    world = World()
+    run = world.add_run(3)
+    world.hold(*world.due[run])
+    turn = asyncio.create_task(_sweep(world, concurrency=1).run_once())
+    done, _ = await asyncio.wait([turn], timeout=5)
+    world.open_all()
+    assert done
+    assert await turn
+
+
+async def test_a_run_with_nothing_left_ends_although_a_task_outside_of_it_is_slow() -> None:
+    world = World()
+    run = world.add_run(0)
+    requested = a_task()
+    world.alone[requested.id] = requested
+    world.hold(requested)
+    sweep = _sweep(world)
+    sweep.request(requested.id)
+    turning = asyncio.create_task(_turn_until_idle(sweep))
+    try:
+        await eventually(lambda: world.finished == {run}, within=5)
+        assert world.settled == []
+    finally:
+        world.open_all()
+        await turning
+
+
+async def test_a_run_with_nothing_left_ends_although_another_run_is_slow() -> None:
+    world = World()
+    empty, slow = world.add_run(0), world.add_run(1)
+    world.hold(*world.due[slow])
+    turning = asyncio.create_task(_turn_until_idle(_sweep(world)))
+    try:
+        await eventually(lambda: world.finished == {empty}, within=5)
+    finally:
+        world.open_all()
+        await turning
+    assert world.finished == {empty, slow}
+
+
 async def test_a_pool_that_only_waits_does_not_ask_the_database_in_a_circle() -> None:
     world = World()
     run = world.add_run(1)
@@ -184,6 +230,18 @@ async def test_a_requested_task_that_somebody_else_has_is_forgotten() -> None:
     sweep = _sweep(World())
     sweep.request(uuid4())
     assert not await sweep.run_once()
+
+
+async def test_a_requested_check_survives_a_database_that_is_away_for_a_moment() -> None:
+    world = World(refuse_single_claims=1)
+    requested = a_task()
+    world.alone[requested.id] = requested
+    sweep = _sweep(world)
+    sweep.request(requested.id)
+    with pytest.raises(TransientError):
+        await sweep.run_once()
+    await _turn_until_idle(sweep)
+    assert world.settled == [requested.id]
 
 
 @pytest.mark.parametrize("error", [TransientError("away"), RuntimeError("a mistake")], ids=["transient", "mistake"])

@@ -1,0 +1,93 @@
+"""A task is completed only with a file that the user paid for, and a file is gone only when it stays gone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import pytest
+
+from backstop_common.errors import PermanentError, TransientError
+from backstop_recovery.application.errors import OutputGoneError
+from backstop_recovery.application.ports import Reference, StoredAsset
+from backstop_recovery.application.resolve_task import ResolveTask
+from backstop_recovery.domain.decision import Ending, Policy
+from backstop_recovery.domain.resolution import Completed, Ended, Errored, Resolution
+from backstop_recovery.domain.task import Task
+from backstop_recovery.domain.verdict import Output, OutputRole, Succeeded
+from tests.support.recovery import ScriptedProviders
+from tests.support.resolutions import NOW, a_task
+
+AWAY = TransientError("the store is away")
+GONE = OutputGoneError("404")
+
+
+@dataclass
+class Store:
+    """Keeps every output but those with an error here, by index."""
+
+    failures: dict[int, TransientError | PermanentError] = field(default_factory=dict)
+
+    async def copy(self, *, reference: Reference, task_id: UUID, fence: int, output: Output) -> StoredAsset:
+        if output.index in self.failures:
+            raise self.failures[output.index]
+        key = f"{reference.id}/{task_id}/{fence}-{output.index}.mp4"
+        return StoredAsset(output.index, output.role, key, 3, "0" * 64, "video/mp4")
+
+
+def _output(index: int, role: OutputRole = OutputRole.PRIMARY, *, optional: bool = False) -> Output:
+    return Output(index, role, url=f"https://files.example/{index}", optional=optional)
+
+
+async def _resolve(task: Task, *outputs: Output, **failures: TransientError | PermanentError) -> Resolution:
+    """`failures` are named after the outputs: `of_0`, `of_1`."""
+    providers = ScriptedProviders({"p-1": Succeeded(outputs)})
+    store = Store({int(name.removeprefix("of_")): error for name, error in failures.items()})
+    return await ResolveTask(providers, store, Policy(), lambda: NOW, lambda: 0.5)(task)
+
+
+async def test_all_outputs_stored_is_completed() -> None:
+    resolution = await _resolve(a_task(), _output(0), _output(1, OutputRole.THUMBNAIL))
+    assert isinstance(resolution, Completed)
+    assert [asset.index for asset in resolution.assets] == [0, 1]
+
+
+async def test_an_optional_output_that_cannot_be_copied_is_left_out() -> None:
+    resolution = await _resolve(a_task(), _output(0), _output(1, OutputRole.THUMBNAIL, optional=True), of_1=AWAY)
+    assert isinstance(resolution, Completed)
+    assert [asset.index for asset in resolution.assets] == [0]
+
+
+@pytest.mark.parametrize("others", [(), (_output(1, OutputRole.THUMBNAIL),)], ids=["alone", "beside a thumbnail"])
+async def test_a_task_is_never_completed_without_a_file_that_the_user_paid_for(others: tuple[Output, ...]) -> None:
+    resolution = await _resolve(a_task(), _output(0, optional=True), *others, of_0=AWAY)
+    assert isinstance(resolution, Errored)
+    assert resolution.own
+    assert "the store is away" in resolution.message
+
+
+async def test_one_of_several_paid_files_is_enough_when_the_other_is_optional() -> None:
+    resolution = await _resolve(a_task(), _output(0), _output(1, optional=True), of_1=AWAY)
+    assert isinstance(resolution, Completed)
+
+
+async def test_a_file_that_is_gone_once_is_a_denial_to_be_confirmed() -> None:
+    resolution = await _resolve(a_task(), _output(0), of_0=GONE)
+    assert isinstance(resolution, Errored)
+    assert (resolution.code, resolution.denied) == ("output_gone", True)
+
+
+async def test_a_file_that_stays_gone_has_expired() -> None:
+    resolution = await _resolve(a_task(not_found_count=2), _output(0), of_0=GONE)
+    assert isinstance(resolution, Ended)
+    assert resolution.ending is Ending.EXPIRED
+
+
+async def test_failures_of_our_own_store_do_not_confirm_that_a_file_is_gone() -> None:
+    assert isinstance(await _resolve(a_task(error_count=5), _output(0), of_0=GONE), Errored)
+
+
+async def test_a_store_that_is_away_is_no_denial() -> None:
+    resolution = await _resolve(a_task(not_found_count=5), _output(0), of_0=AWAY)
+    assert isinstance(resolution, Errored)
+    assert not resolution.denied
