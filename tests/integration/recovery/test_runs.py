@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from uuid import UUID
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import RowMapping
 
+from backstop_common.contracts import TickDue
 from backstop_common.database import Transactions
+from backstop_common.errors import PermanentError
+from backstop_common.ids import event_id, tick_id
+from backstop_common.messaging import Delivery, subscription
+from backstop_common.messaging.processing import Dead, Incoming, process
+from backstop_recovery.application.start_run import StartRun
 from backstop_recovery.application.watch_runs import WatchRuns
 from backstop_recovery.domain.verdict import Failed, StillRunning
-from tests.support.factories import Factory
+from tests.support.factories import JOB, Factory
 from tests.support.recovery import RecoveryUnderTest, broken_truths
 
 
@@ -73,6 +80,30 @@ async def test_a_tick_delivered_twice_starts_one_run(
     await asyncio.gather(recovery.start_run("same"), recovery.start_run("same"))
     assert await _count(transactions, "run.started") == 1
     assert await _count(transactions, "run.sweep") == 2
+
+
+def _tick(slot: str) -> TickDue:
+    now = datetime.now(UTC)
+    return TickDue(tick_id=tick_id(JOB, slot), job_name=JOB, slot=slot, trigger="manual", scheduled_for=now)
+
+
+async def test_a_tick_of_an_unknown_job_is_a_dead_letter_that_names_the_job(transactions: Transactions) -> None:
+    start_run = StartRun(transactions, parallelism=2, deadline_seconds=3600)
+    incoming = Incoming(_tick("orphan").model_dump_json().encode(), str(uuid4()), None, None)
+    result = await process(subscription("recovery", TickDue, start_run), incoming, patience_seconds=0)
+    assert result == Dead(f"handler failed: PermanentError: there is no job '{JOB}'")
+
+
+async def test_a_tick_that_came_before_its_job_works_when_it_is_delivered_again(
+    transactions: Transactions, recovery: RecoveryUnderTest
+) -> None:
+    tick = _tick("early")
+    delivery = Delivery("recovery.tick.due", event_id(TickDue.type, tick.tick_id), None)
+    with pytest.raises(PermanentError):
+        await StartRun(transactions, parallelism=2, deadline_seconds=3600)(tick, delivery)
+    await Factory(transactions).job()
+    run = await recovery.start_run("early")
+    assert (await _run(transactions, run))["status"] == "running"
 
 
 async def test_a_second_run_is_skipped_while_one_is_active(
