@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import structlog
@@ -104,6 +104,24 @@ def test_an_exception_is_one_line_with_its_type_and_message(capsys: pytest.Captu
     assert (line["event"], line["level"], line["loop"]) == ("loop_failed", "error", "relay")
     assert line["exception"][0]["exc_type"] == "ValueError"
     assert "not a number" in line["exception"][0]["exc_value"]
+
+
+@pytest.mark.parametrize("output", ["json", "console"])
+def test_a_logged_exception_does_not_show_local_variables(
+    capsys: pytest.CaptureFixture[str], output: Literal["json", "console"]
+) -> None:
+    def connect() -> None:
+        password = "canary-4711"
+        raise ValueError(f"a password of {len(password)} characters is refused")
+
+    configure_logging(service="recovery", output=output)
+    try:
+        connect()
+    except ValueError:
+        structlog.get_logger("backstop.example").exception("failed")
+    printed = capsys.readouterr().out
+    assert "a password of 11 characters is refused" in printed
+    assert "canary-4711" not in printed
 
 
 def test_a_value_that_json_does_not_know_does_not_lose_the_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,14 +29,14 @@ async def _turning(loop: Loop) -> AsyncIterator[asyncio.Task[None]]:
 class Script:
     """Answers one after the other; an exception is raised. After the last, False."""
 
-    def __init__(self, *answers: bool | Exception) -> None:
+    def __init__(self, *answers: bool | BaseException) -> None:
         self.answers = list(answers)
         self.turns = 0
 
     async def __call__(self) -> bool:
         self.turns += 1
         answer = self.answers.pop(0) if self.answers else False
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         return answer
 
@@ -58,6 +58,19 @@ async def test_an_exception_does_not_end_the_loop(error: Exception) -> None:
     script = Script(error, error, False)
     async with _turning(Loop("failing", script, interval_seconds=0.01)):
         await eventually(lambda: script.turns >= 4)
+
+
+async def test_a_cancellation_by_a_driver_does_not_end_the_loop() -> None:
+    script = Script(asyncio.CancelledError(), False)
+    async with _turning(Loop("disconnected", script, interval_seconds=0.01)):
+        await eventually(lambda: script.turns >= 2)
+
+
+async def test_a_cancellation_by_a_driver_is_no_hot_loop() -> None:
+    script = Script(*[asyncio.CancelledError()] * 100)
+    async with _turning(Loop("still-disconnected", script, interval_seconds=_NEVER)) as task:
+        await asyncio.wait([task], timeout=0.05)
+        assert script.turns == 1
 
 
 async def test_a_failing_turn_waits_for_the_interval_before_the_next() -> None:
@@ -156,7 +169,7 @@ def _stalled() -> Callable[[], Awaitable[bool]]:
 
 
 async def test_a_stalled_turn_makes_the_loop_silent() -> None:
-    loop = Loop("stalled", _stalled(), interval_seconds=1, silent_after_seconds=0.05)
+    loop = Loop("stalled", _stalled(), interval_seconds=0.01, silent_after_seconds=0.05)
     task = asyncio.create_task(loop.run())
     try:
         await eventually(lambda: loop.is_silent)
@@ -170,6 +183,13 @@ async def test_a_loop_that_turns_is_not_silent_even_when_every_turn_fails() -> N
     loop = Loop("noisy", script, interval_seconds=0.01, silent_after_seconds=1.0)
     async with _turning(loop):
         await eventually(lambda: script.turns > 5)
+        assert not loop.is_silent
+
+
+async def test_a_pause_longer_than_the_silence_is_not_silence() -> None:
+    loop = Loop("patient", Script(), interval_seconds=_NEVER, silent_after_seconds=0.02)
+    async with _turning(loop) as task:
+        await asyncio.wait([task], timeout=0.1)
         assert not loop.is_silent
 
 

@@ -47,6 +47,25 @@ def test_a_missing_setting_without_a_description_points_to_the_list() -> None:
     assert _sentence(WithoutWords) == "EXAMPLE_STORE is not set; set it; .env.example tells its meaning"
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HOST", "my-laptop"),
+        ("PORT", "77"),
+        ("LOG_LEVEL", "error"),
+        ("DATABASE_POOL_SIZE", "3"),
+        ("START_TIMEOUT_SECONDS", "77"),
+        ("BARE", "77"),
+    ],
+)
+def test_a_variable_that_nobody_documents_is_not_read(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    clean = load_settings(Example, EXAMPLE_STORE="file:///srv")
+    monkeypatch.setenv(variable, value)
+    assert load_settings(Example, EXAMPLE_STORE="file:///srv") == clean
+
+
 def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EXAMPLE_STORE", "")
     assert _sentence().startswith("EXAMPLE_STORE is not set")
@@ -112,7 +131,9 @@ BAD_DATABASE_URLS = [
     f"postgresql://u:{CANARY}@host",
     f"postgresql://u:{CANARY}@host/",
     f"postgresql://u:{CANARY}@host:port/db",
+    f"postgresql://u:{CANARY}@host:99999/db",
     f"postgresql://u:{CANARY}@host/db?sslmode=sometimes",
+    f"postgresql://u:{CANARY}@host/db?sslmodus=require",
     f"postgresql://u:{CANARY}@host/db?sslmode=require&sslmode=disable",
 ]
 
@@ -131,6 +152,16 @@ def test_a_database_url_is_turned_to_the_driver(scheme: str) -> None:
     assert url.drivername == "postgresql+asyncpg"
     assert (url.username, url.password, url.host, url.port) == ("ada", "p@ss/w#rd", "db.example", 6432)
     assert (url.database, dict(url.query)) == ("backstop", {"ssl": "require"})
+
+
+def test_what_libpq_understands_and_the_driver_does_not_is_left_out_of_the_database_url() -> None:
+    url = "postgresql://u:p@h/d?sslmode=require&channel_binding=require&connect_timeout=10&application_name=x"
+    assert dict(sqlalchemy_url(url).query) == {"ssl": "require"}
+
+
+def test_an_unknown_parameter_of_the_database_url_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="sslmodus"):
+        sqlalchemy_url("postgresql://u:p@h/d?sslmodus=require")
 
 
 def test_a_socket_folder_stays_in_the_database_url() -> None:

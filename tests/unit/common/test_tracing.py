@@ -27,6 +27,7 @@ def test_a_valid_trace_is_continued() -> None:
         TRACE[:-1],
         TRACE + "-more",
         " " + TRACE,
+        TRACE + "\n",
         "ff" + TRACE[2:],
         "00-" + "0" * 32 + "-00f067aa0ba902b7-01",
         "00-4bf92f3577b34da6a3ce929d0e0e4736-" + "0" * 16 + "-01",
