@@ -102,12 +102,50 @@ async def test_a_broker_that_does_not_answer_is_named_by_its_address(module: str
     ("url", "expected"),
     [
         (f"mysql://u:{CANARY}@127.0.0.1/db", "DATABASE_URL names the system 'mysql'"),
+        (f"postgresql://u:{CANARY}@127.0.0.1:99999/db", "DATABASE_URL "),
+        (f"postgresql://u:{CANARY}@127.0.0.1/db?sslmodus=require", "DATABASE_URL has the parameter 'sslmodus'"),
         (f"postgresql://u:{CANARY}@127.0.0.1:1/db", "DATABASE_URL: nothing answers at 127.0.0.1:1 "),
         (f"postgresql://u:{CANARY}@no-such-host.invalid/db", "DATABASE_URL: nothing answers at no-such-host.invalid"),
     ],
 )
 async def test_a_wrong_database_url_is_one_sentence(url: str, expected: str, environment: Environment) -> None:
     assert (await _refusal("backstop_recovery", environment | {"DATABASE_URL": url})).startswith(expected)
+
+
+async def test_a_database_that_does_not_exist_ends_the_start_at_once(
+    environment: Environment, postgres_server: PostgresServer
+) -> None:
+    patient: Environment = {
+        "DATABASE_URL": postgres_server.url_of("no_such_database"),
+        "BACKSTOP_START_TIMEOUT_SECONDS": "600",
+    }
+    sentence = await _refusal("backstop_recovery", environment | patient)
+    assert sentence.startswith("DATABASE_URL: ")
+    assert "refuses us" in sentence
+
+
+@pytest.fixture
+def wrong_password(postgres_server: PostgresServer, database_url: str) -> Iterator[str]:
+    """The address of the database for a user who has another password, on a server that asks this user for it."""
+    assert postgres_server.own is not None, "TEST_DATABASE_URL is set: who has to give a password is not ours to say"
+    rules = postgres_server.own.folder / "pg" / "pg_hba.conf"
+    before = rules.read_text()
+    postgres_server.execute("CREATE ROLE locked LOGIN PASSWORD 'another one'")
+    rules.write_text(f"local all locked scram-sha-256\n{before}")
+    postgres_server.execute("SELECT pg_reload_conf()")
+    yield database_url.replace("postgres@", f"locked:{CANARY}@", 1)
+    rules.write_text(before)
+    postgres_server.execute("SELECT pg_reload_conf()")
+    postgres_server.execute("DROP ROLE locked")
+
+
+async def test_a_database_that_refuses_the_password_ends_the_start_at_once(
+    environment: Environment, wrong_password: str
+) -> None:
+    patient: Environment = {"DATABASE_URL": wrong_password, "BACKSTOP_START_TIMEOUT_SECONDS": "600"}
+    sentence = await _refusal("backstop_recovery", environment | patient)
+    assert sentence.startswith("DATABASE_URL: ")
+    assert "refuses us (InvalidPassword" in sentence
 
 
 async def test_a_database_that_was_never_migrated_is_told_with_the_command(
@@ -158,8 +196,8 @@ async def test_a_wrong_setting_of_recovery_is_named(
 
 @pytest.mark.parametrize(
     "content",
-    ["providers: [", "- a list", "providers: {x: {extends: nobody}}"],
-    ids=["no yaml", "a list", "an unknown parent"],
+    ["providers: [", "- a list", "providers: {x: {extends: nobody}}", "\x00\x01"],
+    ids=["no yaml", "a list", "an unknown parent", "a binary file"],
 )
 async def test_a_wrong_providers_file_is_named(content: str, environment: Environment, tmp_path: Path) -> None:
     file = tmp_path / "providers.yaml"
