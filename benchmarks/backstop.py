@@ -67,6 +67,8 @@ def _settings(assignment: Assignment) -> RecoverySettings:
         ALLOW_PRIVATE_HOSTS=urlsplit(assignment.provider_url).netloc,
         ASSET_STORE_URL=folder.as_uri(),
         RECOVERY_CONCURRENCY=assignment.concurrency,
+        # All tasks are of one provider here: its own limit would measure itself.
+        BACKSTOP_PROVIDER_CONCURRENCY=assignment.concurrency,
     )
 
 

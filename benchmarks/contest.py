@@ -101,6 +101,7 @@ class Contest:
     tasks: int
     concurrency: int
     limit_seconds: float
+    files_in: Path
     tell: Callable[[str], None]
 
     def run(self, contestants: Sequence[Contestant], rounds: int) -> list[Turn]:
@@ -117,7 +118,7 @@ class Contest:
 
     def _turn(self, contestant: Contestant) -> Turn:
         with (
-            tempfile.TemporaryDirectory(prefix="backstop-bench-") as folder,
+            tempfile.TemporaryDirectory(prefix="backstop-bench-", dir=self.files_in) as folder,
             copy_of_backlog(self.postgres) as database_url,
             self._amqp_url(contestant) as amqp_url,
         ):

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shutil
 import sys
+import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -42,6 +44,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--concurrency", type=_positive, default=64, help="tasks in flight; the endpoint has one (64)")
     parser.add_argument("--latency-ms", type=float, default=0, help="how long provider and file host think (0)")
     parser.add_argument("--file-kib", type=_positive, default=64, help="size of each file (64)")
+    parser.add_argument("--files-in", type=Path, help="folder for the stored files (in memory where there is room)")
     parser.add_argument("--rabbitmq", action="store_true", help="also the whole service with a broker and its relay")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser.parse_args()
@@ -62,6 +65,7 @@ def main() -> int:
 def _measure(arguments: argparse.Namespace) -> str:
     contestants = [BACKSTOP, SEQUENTIAL, FLOOR, *([SERVICE] if arguments.rabbitmq else [])]
     facts = machine()
+    folder = arguments.files_in or _folder_for(arguments.tasks * arguments.file_kib * 1024)
     with ExitStack() as started:
         server = postgres.start()
         started.callback(server.stop)
@@ -75,15 +79,22 @@ def _measure(arguments: argparse.Namespace) -> str:
             running_world(latency_seconds=arguments.latency_ms / 1000, file_bytes=arguments.file_kib * 1024)
         )
         limit = _LIMIT_SECONDS + arguments.tasks * (_LIMIT_SECONDS_PER_TASK + arguments.latency_ms / 500)
-        contest = Contest(server, broker, world, arguments.tasks, arguments.concurrency, limit, _tell)
+        contest = Contest(server, broker, world, arguments.tasks, arguments.concurrency, limit, folder, _tell)
         turns = contest.run(contestants, arguments.rounds)
     facts["work"] = (
         f"{arguments.tasks} tasks, {arguments.file_kib} KiB each, {arguments.concurrency} in flight,"
-        f" {arguments.latency_ms:g} ms latency, {arguments.rounds} rounds"
+        f" {arguments.latency_ms:g} ms latency, files in {folder}, {arguments.rounds} rounds"
     )
     lines = [line_of(contestant, turns, arguments.tasks) for contestant in contestants]
     ratios = [ratio_of(one, other, turns) for one in contestants if one.is_backstop for other in (SEQUENTIAL, FLOOR)]
     return as_json(facts, lines, ratios) if arguments.json else as_text(facts, lines, ratios)
+
+
+def _folder_for(size_bytes: int) -> Path:
+    """Memory, when the files fill less than half of what is free there: a disk would be measured, and not evenly."""
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > 2 * size_bytes
+    return memory if roomy else Path(tempfile.gettempdir())
 
 
 def _as_in_production(server: PostgresServer) -> str:

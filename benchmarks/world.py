@@ -93,7 +93,9 @@ class _Connection(asyncio.Protocol):
 async def _serve(*, latency_seconds: float, file_bytes: int) -> None:
     picture = png(file_bytes)
     worlds: list[World] = []
-    server = await asyncio.get_running_loop().create_server(lambda: _Connection(worlds[0]), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: _Connection(worlds[0]), "127.0.0.1", 0, backlog=1024
+    )
     port = server.sockets[0].getsockname()[1]
     worlds.append(World(b"http://127.0.0.1:%d" % port, _answer(b"200 OK", b"image/png", picture), latency_seconds))
     print(json.dumps({"port": port, "sha256": hashlib.sha256(picture).hexdigest()}), flush=True)
