@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 
 from starlette.types import ASGIApp
 
+from backstop_admin_api.application.grant_credits import GrantCredits
 from backstop_admin_api.application.list_jobs import ListJobs
 from backstop_admin_api.application.list_run_tasks import ListRunTasks
 from backstop_admin_api.application.list_runs import ListRuns
 from backstop_admin_api.application.read_run import ReadRun
+from backstop_admin_api.application.read_task import ReadTask
+from backstop_admin_api.application.recognise_key import RecogniseKey
 from backstop_admin_api.application.register_job import RegisterJob
+from backstop_admin_api.application.register_task import RegisterTask
+from backstop_admin_api.application.register_user import RegisterUser
 from backstop_admin_api.application.summarize_runs import SummarizeRuns
 from backstop_admin_api.application.trigger_run import TriggerRun
 from backstop_admin_api.application.wait_for_run import WaitForRun
@@ -26,11 +32,19 @@ from backstop_admin_api.settings import AdminApiSettings
 from backstop_common.database import Transactions
 from backstop_common.loop import Loop
 from backstop_common.observability.probes import Check
+from backstop_common.providers.catalogue import load_catalogue
 from backstop_common.running import Runtime, Service
 
 
-def compose_context(settings: AdminApiSettings, transactions: Transactions) -> AdminApi:
-    """The use cases and keys of these settings."""
+def compose_context(
+    settings: AdminApiSettings, transactions: Transactions, environ: Mapping[str, str] = os.environ
+) -> AdminApi:
+    """The use cases and keys of these settings.
+
+    Raises:
+        ConfigurationError: the providers file is wrong.
+    """
+    catalogue = load_catalogue(providers_file=settings.providers_file, environ=environ)
     read_run = ReadRun(transactions)
     return AdminApi(
         trigger_run=TriggerRun(transactions),
@@ -40,6 +54,11 @@ def compose_context(settings: AdminApiSettings, transactions: Transactions) -> A
         list_run_tasks=ListRunTasks(transactions),
         list_jobs=ListJobs(transactions),
         summarize_runs=SummarizeRuns(transactions),
+        register_user=RegisterUser(transactions),
+        grant_credits=GrantCredits(transactions),
+        register_task=RegisterTask(transactions, catalogue),
+        read_task=ReadTask(transactions, settings.assets_public_base_url),
+        recognise_key=RecogniseKey(transactions),
         cron_secret=BearerSecret(settings.cron_secret),
         admin_token=BearerSecret(settings.admin_token),
         sessions=Sessions(
@@ -53,9 +72,13 @@ def compose_context(settings: AdminApiSettings, transactions: Transactions) -> A
     )
 
 
-def compose(settings: AdminApiSettings, runtime: Runtime) -> Service:
-    """The admin-api as a service of this process."""
-    context = compose_context(settings, runtime.transactions)
+def compose(settings: AdminApiSettings, runtime: Runtime, environ: Mapping[str, str] = os.environ) -> Service:
+    """The admin-api as a service of this process. What the providers file takes from the environment is in `environ`.
+
+    Raises:
+        ConfigurationError: the providers file is wrong.
+    """
+    context = compose_context(settings, runtime.transactions, environ)
     register = RegisterJob(runtime.transactions)
 
     def app(loops: Sequence[Loop], checks: Mapping[str, Check]) -> ASGIApp:

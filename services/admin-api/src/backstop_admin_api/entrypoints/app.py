@@ -9,7 +9,14 @@ from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 from starlette.types import ASGIApp, Scope
 
-from backstop_admin_api.entrypoints import admin_routes, cron_routes, login_routes, page_routes
+from backstop_admin_api.entrypoints import (
+    admin_routes,
+    cron_routes,
+    login_routes,
+    page_routes,
+    task_routes,
+    user_routes,
+)
 from backstop_admin_api.entrypoints.authentication import LoginRequiredError
 from backstop_admin_api.entrypoints.body_limit import BodyLimit
 from backstop_admin_api.entrypoints.context import AdminApi
@@ -43,7 +50,7 @@ def create_app(context: AdminApi, *, loops: Sequence[Loop], checks: Mapping[str,
     )
     app.state.admin_api = context
     install_problems(app, login_required=LoginRequiredError)
-    for routes in (cron_routes, admin_routes, login_routes, page_routes):
+    for routes in (cron_routes, admin_routes, user_routes, task_routes, login_routes, page_routes):
         app.include_router(routes.router)
     app.router.routes.extend(probe_routes(loops=lambda: loops, checks=checks))
     app.mount("/static", _Static(directory=STATIC))

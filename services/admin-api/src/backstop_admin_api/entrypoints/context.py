@@ -7,10 +7,15 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from backstop_admin_api.application.grant_credits import GrantCredits
 from backstop_admin_api.application.list_jobs import ListJobs
 from backstop_admin_api.application.list_run_tasks import ListRunTasks
 from backstop_admin_api.application.list_runs import ListRuns
 from backstop_admin_api.application.read_run import ReadRun
+from backstop_admin_api.application.read_task import ReadTask
+from backstop_admin_api.application.recognise_key import RecogniseKey
+from backstop_admin_api.application.register_task import RegisterTask
+from backstop_admin_api.application.register_user import RegisterUser
 from backstop_admin_api.application.summarize_runs import SummarizeRuns
 from backstop_admin_api.application.trigger_run import TriggerRun
 from backstop_admin_api.application.wait_for_run import WaitForRun
@@ -31,6 +36,11 @@ class AdminApi:
     list_run_tasks: ListRunTasks
     list_jobs: ListJobs
     summarize_runs: SummarizeRuns
+    register_user: RegisterUser
+    grant_credits: GrantCredits
+    register_task: RegisterTask
+    read_task: ReadTask
+    recognise_key: RecogniseKey
     cron_secret: BearerSecret
     admin_token: BearerSecret
     sessions: Sessions

@@ -5,7 +5,7 @@ A problem says what to do and never what the inside looks like: no traceback, no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -65,10 +65,19 @@ def _answer(request: Request, problem: ProblemError) -> Response:
 
 def _invalid(error: RequestValidationError) -> ProblemError:
     errors = [
-        {"field": str(problem["loc"][-1]), "in": str(problem["loc"][0]), "message": problem["msg"]}
+        {
+            "field": _field(problem["loc"]),
+            "in": str(problem["loc"][0]),
+            "message": problem["msg"].removeprefix("Value error, "),
+        }
         for problem in error.errors()
     ]
     return ProblemError(422, f"{errors[0]['field']}: {errors[0]['message']}", errors=errors)
+
+
+def _field(location: Sequence[str | int]) -> str:
+    """The path inside the body or the query; for a body that is no JSON, what the parser says of the place."""
+    return ".".join(str(part) for part in location[1:]) or str(location[0])
 
 
 def install_problems(app: FastAPI, *, login_required: type[Exception]) -> None:

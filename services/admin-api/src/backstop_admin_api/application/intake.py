@@ -1,0 +1,177 @@
+"""Taking tasks in, many in one transaction: the statements behind `register_task` and `import_records`.
+
+Locks are taken in the order users, tasks, accounts, each by id, as the settlement takes them: nobody deadlocks. A task
+that is known already, or whose id or provider id is taken, changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import RowMapping
+
+from backstop_admin_api.application.hold_credits import hold_credits
+from backstop_admin_api.application.intake_outcomes import AlreadyKnown, Differs, Invalid, Outcome, Registered
+from backstop_admin_api.application.records import NewUser, TaskRecord, id_of
+from backstop_admin_api.application.references import missing_references
+from backstop_admin_api.application.register_user import insert_users, open_accounts
+from backstop_common.database import Transaction
+from backstop_common.providers.catalogue import Catalogue, UnknownProviderError
+
+SKEW = timedelta(minutes=5)
+"""How far the app's clock may be ahead of the database's."""
+
+_INSERT = """
+    INSERT INTO tasks (id, user_id, kind, provider, provider_task_id, credits, billing, metadata, submitted_at)
+    SELECT id, user_id, kind, provider, provider_task_id, credits, billing, CAST(metadata AS jsonb), submitted_at
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:users AS text[]), CAST(:kinds AS text[]), CAST(:providers AS text[]),
+        CAST(:provider_ids AS text[]), CAST(:credits AS bigint[]), CAST(:billings AS text[]),
+        CAST(:metadatas AS text[]), CAST(:submitted AS timestamptz[]))
+        AS g (id, user_id, kind, provider, provider_task_id, credits, billing, metadata, submitted_at)
+    ON CONFLICT DO NOTHING RETURNING id
+"""
+_STORED = """
+    SELECT g.position, t.id, t.user_id, t.kind, t.provider, t.provider_task_id, t.credits, t.billing, t.submitted_at,
+        t.metadata = CAST(g.metadata AS jsonb) AS same_metadata
+    FROM unnest(CAST(:positions AS int[]), CAST(:ids AS uuid[]), CAST(:metadatas AS text[]))
+        AS g (position, id, metadata)
+    JOIN tasks t ON t.id = g.id
+"""
+_TIMELINE = """
+    INSERT INTO task_events (task_id, kind, detail)
+    SELECT task_id, 'registered', CAST(detail AS jsonb)
+    FROM unnest(CAST(:tasks AS uuid[]), CAST(:details AS text[])) AS g (task_id, detail)
+"""
+
+
+def check_provider(task: TaskRecord, catalogue: Catalogue) -> Invalid | None:
+    """What is wrong with the provider, or with what asking it needs; None when nothing is.
+
+    A task that has no provider's id is never asked about, and needs no more references.
+    """
+    try:
+        provider = catalogue.get(task.provider)
+    except UnknownProviderError as error:
+        return Invalid("provider", str(error))
+    if task.provider_task_id is None:
+        return None
+    ways = missing_references(provider, task.metadata)
+    if not ways:
+        return None
+    wanted = ", or ".join(" and ".join(f"metadata.{name}" for name in way) for way in ways)
+    return Invalid(f"metadata.{ways[0][0]}", f"{task.provider} cannot be asked by the id alone; send {wanted}")
+
+
+async def take_in(tx: Transaction, tasks: Sequence[TaskRecord], *, via: str) -> list[Outcome]:
+    """One outcome per task, in their order. When one of them is a refusal, the caller undoes the transaction.
+
+    Every task has an id; its provider is checked.
+    """
+    now: datetime = await tx.value("SELECT clock_timestamp()")
+    known_users = await _users(tx, tasks)
+    outcomes: dict[int, Outcome] = {}
+    for position, task in enumerate(tasks):
+        problem = _problem(task, known_users, now)
+        if problem is not None:
+            outcomes[position] = problem
+    open_positions = [position for position in range(len(tasks)) if position not in outcomes]
+    if open_positions:
+        outcomes |= await _insert(tx, {position: tasks[position] for position in open_positions}, now)
+    new = {position: tasks[position] for position, outcome in outcomes.items() if isinstance(outcome, Registered)}
+    await open_accounts(tx, [task.user_id for task in new.values()])
+    outcomes |= await hold_credits(tx, new)
+    await _tell(tx, list(new.values()), via)
+    return [outcomes[position] for position in range(len(tasks))]
+
+
+async def _users(tx: Transaction, tasks: Sequence[TaskRecord]) -> set[str]:
+    """Those who are there, after inserting those who came along."""
+    brought: dict[str, NewUser] = {}
+    for task in tasks:
+        if task.user is not None:
+            brought.setdefault(task.user_id, task.user)
+    await insert_users(tx, brought)
+    rows = await tx.rows("SELECT id FROM users WHERE id = ANY(:ids)", ids=sorted({task.user_id for task in tasks}))
+    return {row["id"] for row in rows}
+
+
+def _problem(task: TaskRecord, known_users: set[str], now: datetime) -> Invalid | None:
+    if task.user_id not in known_users:
+        return Invalid(
+            "userId",
+            f"there is no user {task.user_id!r}; send user: {{email, name}} too, or PUT /api/users/{{id}} before",
+        )
+    if task.submitted_at is not None and task.submitted_at > now + SKEW:
+        return Invalid("submittedAt", "it is in the future; send the moment of the submission, or leave it out for now")
+    return None
+
+
+async def _insert(tx: Transaction, tasks: Mapping[int, TaskRecord], now: datetime) -> dict[int, Outcome]:
+    ordered = sorted(tasks.items(), key=lambda item: (id_of(item[1]), item[0]))
+    rows = await tx.rows(
+        _INSERT,
+        ids=[id_of(task) for _, task in ordered],
+        users=[task.user_id for _, task in ordered],
+        kinds=[task.kind for _, task in ordered],
+        providers=[task.provider for _, task in ordered],
+        provider_ids=[task.provider_task_id for _, task in ordered],
+        credits=[task.credits for _, task in ordered],
+        billings=[task.billing for _, task in ordered],
+        metadatas=[_json(task.metadata) for _, task in ordered],
+        submitted=[task.submitted_at or now for _, task in ordered],
+    )
+    new = {row["id"] for row in rows}
+    outcomes: dict[int, Outcome] = {}
+    for position, task in ordered:
+        if id_of(task) in new:
+            # The first line of an id is the one that was inserted; a repeat in the same group is compared with it.
+            new.discard(id_of(task))
+            outcomes[position] = Registered(id_of(task))
+    rest = {position: task for position, task in tasks.items() if position not in outcomes}
+    return outcomes | await _compare(tx, rest)
+
+
+async def _compare(tx: Transaction, tasks: Mapping[int, TaskRecord]) -> dict[int, Outcome]:
+    if not tasks:
+        return {}
+    rows = await tx.rows(
+        _STORED,
+        positions=list(tasks),
+        ids=[id_of(task) for task in tasks.values()],
+        metadatas=[_json(task.metadata) for task in tasks.values()],
+    )
+    stored = {row["position"]: row for row in rows}
+    return {position: _judge(task, stored.get(position)) for position, task in tasks.items()}
+
+
+def _judge(task: TaskRecord, stored: RowMapping | None) -> Outcome:
+    if stored is None:
+        return Differs("providerTaskId", f"another task has this id at {task.provider}; one generation is one task")
+    given = {
+        "userId": task.user_id == stored["user_id"],
+        "kind": task.kind == stored["kind"],
+        "provider": task.provider == stored["provider"],
+        "providerTaskId": task.provider_task_id == stored["provider_task_id"],
+        "credits": task.credits == stored["credits"],
+        "billing": task.billing == stored["billing"],
+        "submittedAt": task.submitted_at is None or task.submitted_at == stored["submitted_at"],
+        "metadata": stored["same_metadata"],
+    }
+    for field, is_equal in given.items():
+        if not is_equal:
+            return Differs(
+                field, "a task of this id was registered with another value; send the same again, or a new id"
+            )
+    return AlreadyKnown(id_of(task))
+
+
+async def _tell(tx: Transaction, tasks: Sequence[TaskRecord], via: str) -> None:
+    if tasks:
+        details = [{"credits": task.credits, "billing": task.billing, "via": via} for task in tasks]
+        await tx.execute(_TIMELINE, tasks=[id_of(task) for task in tasks], details=[_json(d) for d in details])
+
+
+def _json(value: Mapping[str, object]) -> str:
+    return json.dumps(value, allow_nan=False)
