@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from backstop_common.errors import ConfigurationError, PermanentError
 from backstop_common.providers.compilation import FieldError, compile_provider
@@ -20,6 +21,7 @@ from backstop_common.providers.compiled import CompiledProvider
 from backstop_common.providers.documents import Document, parse_document, read_document
 from backstop_common.providers.specification import ProviderSpec
 
+FieldPath = tuple[str | int, ...]
 _TOP_LEVEL = ("version", "defaults", "providers")
 _DEFAULTABLE = ("poll", "not_found", "transport_rules", "download", "stuck_after")
 # These are one choice, not a collection of fields: another kind replaces the whole.
@@ -56,14 +58,15 @@ class Catalogue:
 
 
 @dataclass(frozen=True, slots=True)
-class _Layer:
+class Layer:
     """One entry of one file, with where to look for its lines."""
 
     document: Document
     name: str
     entry: dict[str, Any]
 
-    def error(self, path: tuple[str | int, ...], problem: str) -> ConfigurationError:
+    def error(self, path: FieldPath, problem: str) -> ConfigurationError:
+        """One sentence about a field of the entry."""
         return self.document.error(("providers", self.name, *path), problem)
 
 
@@ -77,28 +80,30 @@ def load_catalogue(*, providers_file: Path | None, environ: Mapping[str, str]) -
     Raises:
         ConfigurationError: see the module.
     """
-    builtin = _builtin_layers()
-    own: dict[str, _Layer] = {}
-    defaults: dict[str, Any] = {}
+    builtin = builtin_layers()
+    own: dict[str, Layer] = {}
+    defaults = Defaults({}, None)
     if providers_file is not None:
         document = read_document(providers_file, label=f"PROVIDERS_FILE {providers_file}")
-        own, defaults = _layers(document), _defaults(document)
-    resolver = _Resolver(builtin, own)
+        own, defaults = layers_of(document), defaults_of(document)
+    resolver = Resolver(builtin, own)
     return Catalogue(
         {name: _compile(resolver.resolve(name), defaults, resolver.top(name), environ) for name in {**builtin, **own}}
     )
 
 
-def _builtin_layers() -> dict[str, _Layer]:
-    layers: dict[str, _Layer] = {}
+def builtin_layers() -> dict[str, Layer]:
+    """Every built-in entry by name."""
+    layers: dict[str, Layer] = {}
     folder = resources.files(__package__) / "builtin"
     for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
         if file.name.endswith(".yaml"):
-            layers |= _layers(parse_document(file.read_text(encoding="utf-8"), label=f"built-in {file.name}"))
+            layers |= layers_of(parse_document(file.read_text(encoding="utf-8"), label=f"built-in {file.name}"))
     return layers
 
 
-def _layers(document: Document) -> dict[str, _Layer]:
+def layers_of(document: Document) -> dict[str, Layer]:
+    """Every entry of a file by name."""
     for key in document.data:
         if key not in _TOP_LEVEL:
             raise document.error((key,), f"unknown field; use {', '.join(_TOP_LEVEL)}")
@@ -111,28 +116,70 @@ def _layers(document: Document) -> dict[str, _Layer]:
     for name, entry in providers.items():
         if not isinstance(name, str) or not isinstance(entry, dict):
             raise document.error(("providers", str(name)), "must be a mapping; write for example {extends: replicate}")
-        layers[name] = _Layer(document, name, entry)
+        layers[name] = Layer(document, name, entry)
     return layers
 
 
-def _defaults(document: Document) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What lies under every entry, and where it is written."""
+
+    values: dict[str, Any]
+    document: Document | None
+
+    def error(self, layer: Layer, entry: Mapping[str, Any], path: FieldPath, problem: str) -> ConfigurationError:
+        """One sentence about a field, at the default that gave it when the entry does not have it itself."""
+        if self.document is not None and _reaches(self.values, path) and not _reaches(entry, path):
+            return self.document.error(("defaults", *path), problem)
+        return layer.error(path, problem)
+
+
+def _reaches(values: Any, path: FieldPath) -> bool:
+    for part in path:
+        if isinstance(values, list):
+            values = dict(enumerate(values))
+        if not isinstance(values, dict) or part not in values:
+            return False
+        values = values[part]
+    return True
+
+
+def defaults_of(document: Document) -> Defaults:
+    """The defaults of a file."""
     defaults = document.data.get("defaults") or {}
     if not isinstance(defaults, dict):
         raise document.error(("defaults",), f"must be a mapping of {', '.join(_DEFAULTABLE)}")
     for key in defaults:
         if key not in _DEFAULTABLE:
             raise document.error(("defaults", key), f"has no default; use {', '.join(_DEFAULTABLE)}")
-    return defaults
+    return Defaults(defaults, document)
 
 
 @dataclass(frozen=True, slots=True)
-class _Resolver:
+class Resolver:
     """Follows `extends`: a file's entry lies over the built-in one of its name, or over what it extends."""
 
-    builtin: Mapping[str, _Layer]
-    own: Mapping[str, _Layer]
+    builtin: Mapping[str, Layer]
+    own: Mapping[str, Layer]
 
-    def top(self, name: str) -> _Layer:
+    def ancestors(self, name: str) -> tuple[str, ...]:
+        """The built-in providers an entry stands on, nearest first; its own name among them when it changes one."""
+        found: list[str] = []
+        here, following = name, True
+        while following:
+            if here in self.builtin:
+                found.append(here)
+            parent = self.top(here).entry.get("extends")
+            parent = self._builtin_parent(here) if parent in {None, here} else parent
+            following = isinstance(parent, str)
+            here = str(parent)
+        return tuple(found)
+
+    def _builtin_parent(self, name: str) -> object:
+        return self.builtin[name].entry.get("extends") if name in self.builtin else None
+
+    def top(self, name: str) -> Layer:
+        """The entry that speaks last."""
         return self.own.get(name) or self.builtin[name]
 
     def resolve(self, name: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -152,7 +199,7 @@ class _Resolver:
         parent = layer.entry.get("extends")
         return entry if parent is None else merge(self._parent(layer, parent, seen), entry)
 
-    def _parent(self, layer: _Layer, parent: object, seen: tuple[str, ...]) -> dict[str, Any]:
+    def _parent(self, layer: Layer, parent: object, seen: tuple[str, ...]) -> dict[str, Any]:
         names = sorted({*self.builtin, *self.own})
         if not isinstance(parent, str) or parent not in names:
             raise layer.error(("extends",), f"there is no provider {parent!r}; use one of {', '.join(names)}")
@@ -179,23 +226,26 @@ def _is_another_choice(key: str, below: dict[str, Any], value: dict[str, Any]) -
     return key in _CHOICES and "kind" in value and value["kind"] != below.get("kind")
 
 
-def _compile(
-    entry: dict[str, Any], defaults: dict[str, Any], layer: _Layer, environ: Mapping[str, str]
-) -> CompiledProvider:
+def _compile(entry: dict[str, Any], defaults: Defaults, layer: Layer, environ: Mapping[str, str]) -> CompiledProvider:
+    complete = merge(defaults.values, entry)
     try:
-        source = ProviderSpec.model_validate(merge(defaults, entry))
+        source = ProviderSpec.model_validate(complete)
         return compile_provider(layer.name, source, environ)
     except ValidationError as error:
-        path, problem = _first_problem(error, entry)
-        raise layer.error(path, problem) from None
+        path, problem = problems_in(error, complete)[0]
+        raise defaults.error(layer, entry, path, problem) from None
     except FieldError as error:
-        raise layer.error(error.path, str(error)) from error
+        raise defaults.error(layer, entry, error.path, str(error)) from error
 
 
-def _first_problem(error: ValidationError, entry: dict[str, Any]) -> tuple[tuple[str | int, ...], str]:
-    first = error.errors(include_url=False, include_input=False)[0]
-    path = _without_tags(first["loc"], entry)
-    kind, message = first["type"], first["msg"]
+def problems_in(error: ValidationError, entry: dict[str, Any]) -> list[tuple[FieldPath, str]]:
+    """Path and sentence of everything the schema complains about."""
+    return [_problem(found, entry) for found in error.errors(include_url=False, include_input=False)]
+
+
+def _problem(found: ErrorDetails, entry: dict[str, Any]) -> tuple[FieldPath, str]:
+    path = _without_tags(found["loc"], entry)
+    kind, message = found["type"], found["msg"]
     if kind == "extra_forbidden":
         return path, "unknown field; remove it or correct its spelling"
     if kind == "missing":
@@ -204,12 +254,12 @@ def _first_problem(error: ValidationError, entry: dict[str, Any]) -> tuple[tuple
     if kind == "value_error":
         return path, message.removeprefix("Value error, ")
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
-        context = first.get("ctx", {})
+        context = found.get("ctx", {})
         return (*path, "kind"), f"must be one of {context.get('expected_tags', 'the documented kinds')}"
     return path, f"{message[:1].lower()}{message[1:]}; correct it"
 
 
-def _without_tags(location: tuple[str | int, ...], entry: Any) -> tuple[str | int, ...]:
+def _without_tags(location: tuple[str | int, ...], entry: Any) -> FieldPath:
     """pydantic puts the chosen union member into the path; only what is in the file helps the reader."""
     path: list[str | int] = []
     here = entry

@@ -1,8 +1,8 @@
 """From a valid specification to a provider that can be asked.
 
-Expressions are compiled, templates checked and secrets filled in. `compile_provider` raises `FieldError` with the path
-of the field for what one field's type cannot show. Missing secrets are no error: the provider is compiled and names
-them.
+Expressions are compiled, templates checked and secrets filled in. `compile_provider`, and each function that does a
+part of it, raises `FieldError` with the path of the field for what one field's type cannot show. Missing secrets are no
+error: the provider is compiled and names them.
 """
 
 from __future__ import annotations
@@ -44,13 +44,12 @@ def compile_provider(name: str, source: spec.ProviderSpec, environ: Mapping[str,
     Raises:
         FieldError: see the module.
     """
-    auth, missing = _compile_auth(source.auth, environ)
-    base_url = _fill_public(("base_url",), source.base_url, environ)
-    _check_base_url(base_url)
-    _check_hosts(source)
+    auth, missing = compile_auth(source.auth, environ)
+    base_url = base_url_of(source, environ)
+    check_hosts(source)
     return CompiledProvider(
         name=name,
-        base_url=base_url.rstrip("/"),
+        base_url=base_url,
         auth=auth,
         headers={key: _fill_public(("headers", key), value, environ) for key, value in source.headers.items()},
         ref={part: need.need if isinstance(need, spec.RefPart) else need for part, need in source.ref.items()},
@@ -61,14 +60,15 @@ def compile_provider(name: str, source: spec.ProviderSpec, environ: Mapping[str,
         transport_rules=_rules(("transport_rules",), source.transport_rules),
         steps=_compile_steps(source),
         download=source.download,
-        ttl_at=_optional(("download", "ttl_at"), source.download.ttl_at),
-        webhook=_compile_webhook(source.webhook, environ),
+        ttl_at=optional_at(("download", "ttl_at"), source.download.ttl_at),
+        webhook=compile_webhook(source.webhook, environ),
         missing_secrets=missing,
         stuck_after=source.stuck_after,
     )
 
 
-def _compile_auth(auth: spec.Auth, environ: Mapping[str, str]) -> tuple[CompiledAuth, tuple[str, ...]]:
+def compile_auth(auth: spec.Auth, environ: Mapping[str, str]) -> tuple[CompiledAuth, tuple[str, ...]]:
+    """The kind of authentication with its secrets, and the variables that are not set."""
     fields: dict[str, str] = {}
     name, ttl, skew = "", 0.0, 0.0
     match auth:
@@ -105,6 +105,13 @@ def _fill_public(path: Path, text: str, environ: Mapping[str, str]) -> str:
     return _VARIABLE.sub(lambda match: environ[match[1]], text)
 
 
+def base_url_of(source: spec.ProviderSpec, environ: Mapping[str, str]) -> str:
+    """The address everything else is built on, without a slash at its end."""
+    base_url = _fill_public(("base_url",), source.base_url, environ)
+    _check_base_url(base_url)
+    return base_url.rstrip("/")
+
+
 def _check_base_url(base_url: str) -> None:
     try:
         parts = urlsplit(base_url)
@@ -115,7 +122,8 @@ def _check_base_url(base_url: str) -> None:
         raise FieldError(("base_url",), f"{base_url!r} is not an address; write for example https://api.example.com/v1")
 
 
-def _check_hosts(source: spec.ProviderSpec) -> None:
+def check_hosts(source: spec.ProviderSpec) -> None:
+    """All lists of hosts are hosts."""
     listed = {
         ("allow_hosts",): source.allow_hosts,
         ("download", "auth_hosts"): source.download.auth_hosts,
@@ -144,28 +152,29 @@ def _compile_step(
     path: Path, step: spec.Step, known: set[str], source: spec.ProviderSpec, *, last: bool
 ) -> CompiledStep:
     rules = _rules((*path, "rules"), step.rules)
-    _check_next(path, step, last=last)
+    check_next(path, step, last=last)
     if step.map and step.state is None:
         raise FieldError((*path, "state"), "required with map; write the JMESPath of the state word")
     return CompiledStep(
         name=step.name,
-        get=tuple(_template((*path, "get"), text, known, source) for text in step.get),
+        get=tuple(template_at((*path, "get"), text, known, source) for text in step.get),
         override_transport=step.override_transport,
         max_body_bytes=step.max_body,
         rules=rules,
-        state=_optional((*path, "state"), step.state),
+        state=optional_at((*path, "state"), step.state),
         map=step.map,
         vars={name: _expression((*path, "vars", name), text) for name, text in step.vars.items()},
-        error_message=_optional((*path, "error", "message"), step.error.message),
-        error_code=_optional((*path, "error", "code"), step.error.code),
-        partial=_optional((*path, "partial"), step.partial),
+        error_message=optional_at((*path, "error", "message"), step.error.message),
+        error_code=optional_at((*path, "error", "code"), step.error.code),
+        partial=optional_at((*path, "partial"), step.partial),
         outputs=tuple(
-            _compile_output((*path, "outputs", i), output, known, source) for i, output in enumerate(step.outputs)
+            compile_output((*path, "outputs", i), output, known, source) for i, output in enumerate(step.outputs)
         ),
     )
 
 
-def _check_next(path: Path, step: spec.Step, *, last: bool) -> None:
+def check_next(path: Path, step: spec.Step, *, last: bool) -> None:
+    """`next` leads somewhere, and the step can come to a verdict."""
     places = [((*path, "map", word), verdict) for word, verdict in step.map.items()]
     places += [((*path, "rules", index, "verdict"), rule.verdict) for index, rule in enumerate(step.rules)]
     for place, verdict in places:
@@ -175,18 +184,19 @@ def _check_next(path: Path, step: spec.Step, *, last: bool) -> None:
         raise FieldError((*path, "map"), "a step needs rules or a state with a map; add one")
 
 
-def _compile_output(path: Path, output: spec.OutputSpec, known: set[str], source: spec.ProviderSpec) -> CompiledOutput:
+def compile_output(path: Path, output: spec.OutputSpec, known: set[str], source: spec.ProviderSpec) -> CompiledOutput:
+    """One output."""
     # `media_type: video/mp4` is a literal; without a slash it is a path in the item.
     literal = output.media_type if output.media_type and "/" in output.media_type else None
-    _optional((*path, "bytes"), output.bytes)
-    _optional((*path, "kind"), output.kind)
+    optional_at((*path, "bytes"), output.bytes)
+    optional_at((*path, "kind"), output.kind)
     return CompiledOutput(
-        each=_optional((*path, "each"), output.each),
-        url=_optional((*path, "url"), output.url),
-        b64=_optional((*path, "b64"), output.b64),
-        media_type=None if literal else _optional((*path, "media_type"), output.media_type),
+        each=optional_at((*path, "each"), output.each),
+        url=optional_at((*path, "url"), output.url),
+        b64=optional_at((*path, "b64"), output.b64),
+        media_type=None if literal else optional_at((*path, "media_type"), output.media_type),
         literal_media_type=literal,
-        template=_template((*path, "template"), output.template, known, source) if output.template else None,
+        template=template_at((*path, "template"), output.template, known, source) if output.template else None,
         body=output.body,
         role=output.role,
         optional=output.optional,
@@ -194,11 +204,12 @@ def _compile_output(path: Path, output: spec.OutputSpec, known: set[str], source
 
 
 def _rules(path: Path, rules: tuple[spec.Rule, ...]) -> tuple[CompiledRule, ...]:
-    return tuple(_rule((*path, index), rule) for index, rule in enumerate(rules))
+    return tuple(compile_rule((*path, index), rule) for index, rule in enumerate(rules))
 
 
-def _rule(path: Path, rule: spec.Rule) -> CompiledRule:
-    when = _optional((*path, "when"), rule.when)
+def compile_rule(path: Path, rule: spec.Rule) -> CompiledRule:
+    """One rule; a terminal one must not be satisfied by an empty answer."""
+    when = optional_at((*path, "when"), rule.when)
     if when is not None and rule.verdict in spec.TERMINAL and (field := unguarded_inequality(when)):
         raise FieldError(
             (*path, "when"),
@@ -208,7 +219,8 @@ def _rule(path: Path, rule: spec.Rule) -> CompiledRule:
     return CompiledRule(rule.http, headers, when, rule.verdict, rule.reason)
 
 
-def _template(path: Path, text: str, known: set[str], source: spec.ProviderSpec) -> Template:
+def template_at(path: Path, text: str, known: set[str], source: spec.ProviderSpec) -> Template:
+    """One template whose variables are known."""
     try:
         template = compile_template(text)
     except TemplateError as error:
@@ -232,11 +244,13 @@ def _expression(path: Path, text: str) -> Expression:
         raise FieldError(path, str(error)) from error
 
 
-def _optional(path: Path, text: str | None) -> Expression | None:
+def optional_at(path: Path, text: str | None) -> Expression | None:
+    """One expression, when there is one."""
     return None if text is None else _expression(path, text)
 
 
-def _compile_webhook(webhook: spec.Webhook | None, environ: Mapping[str, str]) -> CompiledWebhook | None:
+def compile_webhook(webhook: spec.Webhook | None, environ: Mapping[str, str]) -> CompiledWebhook | None:
+    """The webhook, when there is one."""
     if webhook is None:
         return None
     task_id = _expression(("webhook", "task_id"), webhook.task_id)
