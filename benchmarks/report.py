@@ -94,7 +94,7 @@ def _processor() -> str:
 
 def as_text(facts: Mapping[str, str], lines: Sequence[Line], ratios: Sequence[Ratio]) -> str:
     """The report for a terminal, and for a Markdown file."""
-    head = ("contestant", "tasks/s", "(lowest-highest)", "own CPU s", "PostgreSQL CPU s", "world CPU s", "peak RSS MB")
+    head = ("contestant", "tasks/s", "(lowest-highest)", "own CPU s", "PostgreSQL CPU s", "world CPU s", "peak RSS MiB")
     rows = [head, *(_cells(line) for line in lines)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     rule = (
