@@ -24,6 +24,15 @@ def test_a_built_in_provider_gives_the_recorded_verdict(name: str, case: Case) -
     assert [f"expected {result.expected}; got {result.got}" for result in results if not result.passed] == []
 
 
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_an_entry_of_another_name_and_address_gives_the_same_verdicts(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "providers.yaml"
+    file.write_text(json.dumps({"providers": {"mine": {"extends": name, "base_url": "http://127.0.0.1:8090/x"}}}))
+    mine = load_catalogue(providers_file=file, environ={}).get("mine")
+    results = run_conformance(mine, (*load_cases(name), *generic_cases()))
+    assert [result for result in results if not result.passed] == []
+
+
 def _recorded_words(name: str) -> set[tuple[str, str]]:
     spec, words = CATALOGUE.get(name), set()
     for case in load_cases(name):

@@ -47,7 +47,11 @@ class RecordedAnswer(Part):
 
 
 class Expectation(Part):
-    """What must come out; what is not given is not compared. `outputs` counts what the user pays for."""
+    """What must come out; what is not given is not compared.
+
+    `outputs` counts what the user pays for, `others` the rest, `inline` those without an address. `{provider}` in
+    `message` stands for the name of the provider that is told the case.
+    """
 
     verdict: VerdictName
     reason: str | None = None

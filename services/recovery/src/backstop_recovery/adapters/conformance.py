@@ -54,9 +54,9 @@ def run_conformance(spec: CompiledProvider, cases: Iterable[Case]) -> tuple[Conf
             results.append(_tell_hostile(spec, case.name, case.hostile))
         elif case.expect is not None and case.each_step:
             for index, step in enumerate(spec.steps):
-                results.append(_judge(f"{case.name} ({step.name})", case.expect, tell(spec, case, first=index)))
+                results.append(_judge(spec, f"{case.name} ({step.name})", case.expect, tell(spec, case, first=index)))
         elif case.expect is not None:
-            results.append(_judge(case.name, case.expect, tell(spec, case)))
+            results.append(_judge(spec, case.name, case.expect, tell(spec, case)))
     return tuple(results)
 
 
@@ -87,8 +87,10 @@ def _sample_reference(spec: CompiledProvider) -> dict[str, str]:
     return {name: spec.ref_choices.get(name, (_PLAIN_ID,))[0] for name in ("id", *required)}
 
 
-def _judge(case: str, expect: Expectation, verdict: Verdict) -> ConformanceResult:
+def _judge(spec: CompiledProvider, case: str, expect: Expectation, verdict: Verdict) -> ConformanceResult:
     wanted = {name: value for name, value in expect.model_dump().items() if value is not None}
+    if expect.message is not None:
+        wanted["message"] = expect.message.replace("{provider}", spec.name)
     given = _facts(verdict)
     passed = all(given.get(name) == value for name, value in wanted.items())
     shown = {name: given.get(name) for name in wanted}
