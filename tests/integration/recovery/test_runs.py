@@ -233,3 +233,29 @@ async def test_a_renewed_lease_is_not_claimed_by_another(
     held = await RecoveryUnderTest(transactions, lease_seconds=0.0).claim_tasks.for_run(run, limit=1)
     await recovery.sweep().renew(held)
     assert await recovery.claim_tasks.for_run(run, limit=1) == []
+
+
+async def test_a_run_ends_once_although_ten_workers_find_it_done_at_once(
+    transactions: Transactions, factory: Factory, recovery: RecoveryUnderTest
+) -> None:
+    for attempt in range(5):
+        run = await recovery.start_run(f"slot-{attempt}")
+        ended = await asyncio.gather(*(recovery.finish_run.if_done(run) for _ in range(10)))
+        assert sum(ended) == 1
+    assert await _count(transactions, "run.finished") == 5
+
+
+async def test_groups_of_one_user_that_settle_at_once_leave_balances_that_follow_each_other(
+    transactions: Transactions, factory: Factory, recovery: RecoveryUnderTest
+) -> None:
+    user = await factory.user(balance=1000)
+    for _ in range(24):
+        await factory.task(user, credits=10)
+    run = await recovery.start_run()
+    tasks = await recovery.claim_tasks.for_run(run, limit=24)
+    resolutions = [await recovery.resolve_task(task) for task in tasks]
+    await asyncio.gather(*(recovery.settle_tasks(resolutions[at : at + 2]) for at in range(0, 24, 2)))
+    async with transactions.read() as reading:
+        rows = await reading.rows("SELECT balance_after FROM credit_transactions WHERE kind = 'charge'")
+    assert sorted(row["balance_after"] for row in rows) == list(range(760, 1000, 10))
+    assert await broken_truths(transactions) == {}
