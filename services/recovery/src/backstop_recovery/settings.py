@@ -24,7 +24,7 @@ class RecoverySettings(SharedSettings):
     give_up_after_seconds: float = Field(default=86_400, alias="GIVE_UP_AFTER_SECONDS", gt=0)
     without_id_fails_after_seconds: float = Field(default=1_800, alias="BACKSTOP_WITHOUT_ID_FAILS_AFTER_SECONDS", gt=0)
     concurrency: int = Field(default=64, alias="RECOVERY_CONCURRENCY", ge=1, le=1024)
-    provider_concurrency: int = Field(default=32, alias="BACKSTOP_PROVIDER_CONCURRENCY", ge=1, le=1024)
+    provider_concurrency: int = Field(default=64, alias="BACKSTOP_PROVIDER_CONCURRENCY", ge=1, le=1024)
     batch_size: int = Field(default=100, alias="RECOVERY_BATCH_SIZE", ge=1, le=1000)
     run_parallelism: int = Field(default=2, alias="RUN_PARALLELISM", ge=1, le=64)
     lease_seconds: float = Field(default=60, alias="BACKSTOP_LEASE_SECONDS", ge=5, le=3600)

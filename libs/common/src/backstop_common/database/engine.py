@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from backstop_common.errors import ConfigurationError
 
 _REMEDY = "write it as postgresql://USER:PASSWORD@HOST:5432/DATABASE"
-_LEFT_OUT = {"application_name", "connect_timeout", "channel_binding", "sslrootcert", "options", "gssencmode"}
+_LEFT_OUT = {"application_name", "connect_timeout", "channel_binding", "gssencmode"}
 _UNDERSTOOD = {"host", "ssl", "passfile", "target_session_attrs"}
 _LAST_PORT = 65535
 _SSLMODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
@@ -37,6 +37,10 @@ def sqlalchemy_url(database_url: str) -> URL:
 def _query(url: URL) -> dict[str, str | tuple[str, ...]]:
     """libpq's parameters as asyncpg has them; those we set ourselves, and those it has no need for, are left out."""
     query = {name: value for name, value in url.query.items() if name not in _LEFT_OUT}
+    if query.pop("sslrootcert", "system") != "system":
+        raise ConfigurationError(
+            "DATABASE_URL has sslrootcert=FILE; set PGSSLROOTCERT to the file instead and leave it out of the address"
+        )
     sslmode = query.pop("sslmode", None)
     if sslmode is not None:
         if sslmode not in _SSLMODES:

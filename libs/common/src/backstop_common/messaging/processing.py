@@ -111,7 +111,8 @@ async def _handle(subscription: Subscription, message: Message, delivery: Delive
             # A driver whose connection died raises CancelledError although nobody cancelled us.
             waiting = Again("a connection was lost while the message was handled")
         except Exception as error:  # noqa: BLE001 - its message goes to the dead queue with this reason
-            _log.exception("message_failed")
+            # A database's own words quote values of rows; of everything else the traceback is worth having.
+            _log.error("message_failed", reason=_reason(error), exc_info=not isinstance(error, DBAPIError))
             return Dead(f"handler failed: {_reason(error)}")
         else:
             return Handled()

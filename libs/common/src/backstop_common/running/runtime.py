@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import structlog
 from aio_pika.exceptions import AMQPError, AuthenticationError, ProbableAuthenticationError
+from asyncpg.exceptions import ClientConfigurationError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -100,8 +101,10 @@ class Runtime:
 
     async def check_broker(self) -> str | None:
         """Readiness: RabbitMQ is connected, or not needed."""
-        if self._publisher is None or self._consumers is None:
+        if self.amqp_url is None:
             return None
+        if self._publisher is None or self._consumers is None:
+            return "RabbitMQ is not connected yet"
         return None if self._publisher.is_connected and self._consumers.is_connected else "RabbitMQ is not connected"
 
     async def reach_database(self) -> str | None:
@@ -131,13 +134,16 @@ class Runtime:
         address = _address_of(setting, self)
         while True:
             try:
-                return await action()
+                async with asyncio.timeout_at(max(deadline, asyncio.get_running_loop().time() + 1.0)):
+                    return await action()
             except _FINAL_REFUSALS as error:
                 raise ConfigurationError(
                     f"{setting}: {address} refuses us ({type(error).__name__}: {error});"
                     " correct user, password and name"
                 ) from None
             except (OSError, AMQPError, DBAPIError, TimeoutError) as error:
+                if isinstance(error, DBAPIError) and isinstance(_cause(error), ClientConfigurationError):
+                    raise ConfigurationError(f"{setting}: {_cause(error)}; correct it") from None
                 if isinstance(error, DBAPIError) and sqlstate(error).startswith(_REFUSING_CLASSES):
                     raise ConfigurationError(
                         f"{setting}: {address} refuses us ({_kind(error)}); correct user, password and database name"
@@ -164,9 +170,14 @@ def _address_of(setting: str, runtime: Runtime) -> str:
     return f"{broker.host}:{broker.port or 5672}"
 
 
+def _cause(error: DBAPIError) -> BaseException | None:
+    """What asyncpg raised, below SQLAlchemy's wrapping."""
+    return getattr(error.orig, "__cause__", None) or error.orig
+
+
 def _kind(error: BaseException) -> str:
     if isinstance(error, DBAPIError):
-        return type(getattr(error.orig, "__cause__", None) or error.orig).__name__
+        return type(_cause(error)).__name__
     return error.strerror or type(error).__name__ if isinstance(error, OSError) else type(error).__name__
 
 

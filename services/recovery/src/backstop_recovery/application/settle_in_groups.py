@@ -40,7 +40,7 @@ class SettleInGroups:
         policy: Policy,
         *,
         group_size: int = 100,
-        longest_wait_seconds: float = 0.05,
+        longest_wait_seconds: float = 0.02,
         patience_seconds: float = 30.0,
     ) -> None:
         self._settle_tasks = settle_tasks

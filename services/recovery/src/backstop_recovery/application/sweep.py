@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -20,7 +21,8 @@ from backstop_recovery.domain.task import Task
 _log = structlog.get_logger(__name__)
 
 _LONGEST_TURN_SECONDS = 1.0
-_GATHER_SECONDS = 0.01
+_GATHER_SECONDS = 0.005
+_SPARE_PLACES = 400
 
 
 @dataclass(slots=True)
@@ -28,7 +30,7 @@ class Sweep:
     """Works on all active runs, whoever started them: a restarted process carries on where the last one died.
 
     Messages only wake it, and a poll does too, so a lost doorbell costs seconds. One slow task holds one place of
-    the pool, never the pool. Everything in flight keeps its lease through `renew_leases`.
+    the pool, never the pool. Everything held keeps its lease through `renew_leases`.
     """
 
     claim_tasks: ClaimTasks
@@ -39,7 +41,9 @@ class Sweep:
     renew: RenewLeases
     concurrency: int
     batch_size: int
-    _in_flight: dict[asyncio.Task[None], Task] = field(default_factory=dict)
+    _held: dict[asyncio.Task[None], Task] = field(default_factory=dict)
+    _resolving: int = 0
+    _freed: asyncio.Event = field(default_factory=asyncio.Event)
     _requested: set[UUID] = field(default_factory=set)
 
     async def run_once(self) -> bool:
@@ -50,18 +54,19 @@ class Sweep:
         3. Nothing claimed: end the runs that have nothing left, here or elsewhere.
         4. Wait for places, a second at most, so that the beat goes on however slow the tasks are.
         """
+        self._freed.clear()
         runs = await self.beat_active_runs()
         claimed = await self._claim_requested()
         for run in runs:
             claimed += await self._claim(run)
         ended = False
         if claimed == 0:
-            busy = {task.run_id for task in self._in_flight.values()}
+            busy = {task.run_id for task in self._held.values()}
             for run in runs:
                 ended = (run not in busy and await self.finish_run.if_done(run)) or ended
-        if not self._in_flight:
+        if not self._held:
             return claimed > 0 or ended
-        if claimed == 0 or len(self._in_flight) >= self.concurrency:
+        if claimed == 0 or self._places() <= 0:
             await self._wait()
         return True
 
@@ -70,22 +75,26 @@ class Sweep:
         self._requested.add(task_id)
 
     async def renew_leases(self) -> bool:
-        """Keep what is in flight; always False (nothing more to do)."""
-        await self.renew(list(self._in_flight.values()))
+        """Keep what is held, settled or not; always False (nothing more to do)."""
+        await self.renew(list(self._held.values()))
         return False
 
     async def drain(self) -> None:
-        """Let what is in flight end for a few seconds; what does not is found again when its lease expires."""
-        if not self._in_flight:
+        """Let what is held end for a few seconds; what does not is found again when its lease expires."""
+        if not self._held:
             return
-        _, late = await asyncio.wait(self._in_flight, timeout=5.0)
+        _, late = await asyncio.wait(self._held, timeout=5.0)
         for worker in late:
             worker.cancel()
         await asyncio.gather(*late, return_exceptions=True)
 
+    def _places(self) -> int:
+        """A task has its place while it is resolved; what only waits to be settled has spare ones."""
+        return min(self.concurrency - self._resolving, self.concurrency + _SPARE_PLACES - len(self._held))
+
     async def _claim_requested(self) -> int:
         count = 0
-        while self._requested and len(self._in_flight) < self.concurrency:
+        while self._requested and self._places() > 0:
             task_id = next(iter(self._requested))
             task = await self.claim_tasks.one(task_id)
             self._requested.discard(task_id)
@@ -95,7 +104,7 @@ class Sweep:
         return count
 
     async def _claim(self, run: UUID) -> int:
-        places = min(self.concurrency - len(self._in_flight), self.batch_size)
+        places = min(self._places(), self.batch_size)
         if places <= 0:
             return 0
         tasks = await self.claim_tasks.for_run(run, limit=places)
@@ -104,16 +113,25 @@ class Sweep:
         return len(tasks)
 
     def _start(self, task: Task) -> None:
+        self._resolving += 1
         worker = asyncio.create_task(self._work(task), name=f"task:{task.id}")
-        self._in_flight[worker] = task
-        worker.add_done_callback(lambda done: self._in_flight.pop(done, None))
+        self._held[worker] = task
+        worker.add_done_callback(self._over)
+
+    def _over(self, worker: asyncio.Task[None]) -> None:
+        self._held.pop(worker, None)
+        self._freed.set()
 
     async def _work(self, task: Task) -> None:
         with structlog.contextvars.bound_contextvars(
             task_id=str(task.id), run_id=None if task.run_id is None else str(task.run_id), provider=task.provider
         ):
             try:
-                resolution = await self.resolve_task(task)
+                try:
+                    resolution = await self.resolve_task(task)
+                finally:
+                    self._resolving -= 1
+                    self._freed.set()
                 await self.settle.settle(resolution)
             except TransientError as error:
                 _log.warning("task_left_to_its_lease", reason=str(error))
@@ -121,7 +139,8 @@ class Sweep:
                 _log.exception("settlement_failed")
 
     async def _wait(self) -> None:
-        """Until something has ended; in a full pool its neighbours get a moment to end too: claims come in batches."""
-        await asyncio.wait(self._in_flight, timeout=_LONGEST_TURN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        if len(self._in_flight) > self.concurrency * 3 // 4:
-            await asyncio.wait(self._in_flight, timeout=_GATHER_SECONDS)
+        """Until a place is free or a task is over, and a moment longer: claims come in batches."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._freed.wait(), _LONGEST_TURN_SECONDS)
+        if self._places() < self.concurrency // 4:
+            await asyncio.sleep(_GATHER_SECONDS)

@@ -127,15 +127,17 @@ class RabbitConsumers:
         """
         if self._broker is None:
             return
-        for subscriber in self._subscribers or []:
-            queue, tag = subscriber._queue_obj, subscriber._consumer_tag  # noqa: SLF001 - no public way to cancel only
-            if queue is not None and tag is not None and self.is_connected and not queue.channel.is_closed:
-                await _or_give_up(queue.cancel(tag))
-                subscriber._consumer_tag = None  # noqa: SLF001
+        await asyncio.gather(*(self._cancel(subscriber) for subscriber in self._subscribers or []))
         if self._in_flight:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), drain_seconds)
         await _or_give_up(self._broker.stop())
+
+    async def _cancel(self, subscriber: Any) -> None:
+        queue, tag = subscriber._queue_obj, subscriber._consumer_tag  # noqa: SLF001 - no public way to cancel only
+        if queue is not None and tag is not None and self.is_connected and not queue.channel.is_closed:
+            await _or_give_up(queue.cancel(tag))
+            subscriber._consumer_tag = None  # noqa: SLF001
 
 
 async def _undecoded(message: RabbitMessage) -> RabbitMessage:
