@@ -20,6 +20,8 @@ from backstop_admin_api.application.register_user import insert_users, open_acco
 from backstop_common.database import Transaction
 from backstop_common.providers.catalogue import Catalogue, UnknownProviderError
 
+_ENCODER = json.JSONEncoder(allow_nan=False)
+
 SKEW = timedelta(minutes=5)
 """How far the app's clock may be ahead of the database's."""
 
@@ -174,4 +176,4 @@ async def _tell(tx: Transaction, tasks: Sequence[TaskRecord], via: str) -> None:
 
 
 def _json(value: Mapping[str, object]) -> str:
-    return json.dumps(value, allow_nan=False)
+    return _ENCODER.encode(value)

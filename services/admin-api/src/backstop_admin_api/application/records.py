@@ -7,6 +7,7 @@ PostgreSQL cannot keep (NUL, lone surrogates) and numbers JSON cannot write (NaN
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -19,11 +20,12 @@ Kind = Literal["image", "video"]
 
 MOST_CREDITS = 10**12
 _FIRST_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
-_DELETE = "\x7f"
+_CONTROL = re.compile("[\\x00-\\x1f\\x7f]")
+_UNSTORABLE = re.compile("[\\x00\\ud800-\\udfff]")
 
 
 def _plain(text: str) -> str:
-    if any(character < " " or character == _DELETE for character in text):
+    if _CONTROL.search(text):
         raise ValueError("it holds control characters; leave them out")
     return text
 
@@ -43,7 +45,7 @@ def _check(value: object) -> None:
             for item in value:
                 _check(item)
         case str():
-            if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
+            if _UNSTORABLE.search(value):
                 raise ValueError("it holds characters that cannot be stored (NUL or half a surrogate pair)")
         case float() if not math.isfinite(value):
             raise ValueError("it holds a number that JSON does not have (NaN or Infinity)")

@@ -15,6 +15,8 @@ def missing_references(provider: CompiledProvider, metadata: Mapping[str, object
 
     Every step needs one of its addresses made of references alone: what an earlier answer may say is not relied on.
     """
+    if provider.ref.keys() <= _ALWAYS_THERE:
+        return []
     given = {name for name, value in metadata.items() if isinstance(value, str) and value}
     required = {name for name, need in provider.ref.items() if need == "required"} - _ALWAYS_THERE - given
     per_step = [ways for step in provider.steps if (ways := _ways(step, set(provider.ref), given))]
