@@ -81,5 +81,5 @@ def _services(runtime: Runtime, settings: _Settings, environ: Mapping[str, str])
         backstop_scheduler.main.compose(settings.scheduler, runtime),
         recovery,
         backstop_notifier.main.compose(settings.notifier, runtime),
-        backstop_admin_api.main.compose(settings.admin_api, runtime),
+        backstop_admin_api.main.compose(settings.admin_api, runtime, environ),
     ]
