@@ -1,7 +1,8 @@
 """Taking tasks in, many in one transaction: the statements behind `register_task` and `import_records`.
 
 Locks are taken in the order users, tasks, accounts, each by id, as the settlement takes them: nobody deadlocks. A task
-that is known already, or whose id or provider id is taken, changes nothing.
+that is known already, or whose id or provider id is taken, changes nothing; only the id that a provider gave after
+the registration is added.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy import RowMapping
 
@@ -40,6 +42,23 @@ _STORED = """
     FROM unnest(CAST(:positions AS int[]), CAST(:ids AS uuid[]), CAST(:metadatas AS text[]))
         AS g (position, id, metadata)
     JOIN tasks t ON t.id = g.id
+"""
+_NAME = """
+    WITH given AS (
+        SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:provider_ids AS text[])) AS g (id, provider_task_id)
+    ), named AS (
+        SELECT t.id, g.provider_task_id FROM tasks t JOIN given g ON g.id = t.id
+        WHERE t.provider_task_id IS NULL AND t.status = 'processing'
+            AND NOT EXISTS (
+                SELECT 1 FROM tasks o WHERE o.provider = t.provider AND o.provider_task_id = g.provider_task_id
+            )
+        ORDER BY t.id FOR UPDATE OF t
+    ), told AS (
+        INSERT INTO task_events (task_id, kind, detail)
+        SELECT id, 'submitted', jsonb_build_object('providerTaskId', provider_task_id) FROM named
+    )
+    UPDATE tasks SET provider_task_id = named.provider_task_id, next_check_at = NULL, updated_at = clock_timestamp()
+    FROM named WHERE tasks.id = named.id RETURNING tasks.id
 """
 _TIMELINE = """
     INSERT INTO task_events (task_id, kind, detail)
@@ -145,28 +164,53 @@ async def _compare(tx: Transaction, tasks: Mapping[int, TaskRecord]) -> dict[int
         metadatas=[_json(task.metadata) for task in tasks.values()],
     )
     stored = {row["position"]: row for row in rows}
-    return {position: _judge(task, stored.get(position)) for position, task in tasks.items()}
+    named = await _name(
+        tx, [task for position, task in tasks.items() if _lacks_only_its_name(task, stored.get(position))]
+    )
+    return {position: _judge(task, stored.get(position), named) for position, task in tasks.items()}
 
 
-def _judge(task: TaskRecord, stored: RowMapping | None) -> Outcome:
+def _lacks_only_its_name(task: TaskRecord, stored: RowMapping | None) -> bool:
+    """Whether the task was registered before its provider had given it an id, and here is the id."""
+    if stored is None or stored["provider_task_id"] is not None or task.provider_task_id is None:
+        return False
+    return _difference(task, stored) == "providerTaskId"
+
+
+async def _name(tx: Transaction, tasks: Sequence[TaskRecord]) -> set[UUID]:
+    """Give open tasks their provider's id, once; those that got it. They are due for a check as new tasks are."""
+    if not tasks:
+        return set()
+    rows = await tx.rows(
+        _NAME, ids=[id_of(task) for task in tasks], provider_ids=[task.provider_task_id for task in tasks]
+    )
+    return {row["id"] for row in rows}
+
+
+def _judge(task: TaskRecord, stored: RowMapping | None, named: set[UUID]) -> Outcome:
     if stored is None:
         return Differs("providerTaskId", f"another task has this id at {task.provider}; one generation is one task")
+    if id_of(task) in named:
+        return AlreadyKnown(id_of(task))
+    field = _difference(task, stored)
+    if field is not None:
+        return Differs(field, "a task of this id was registered with another value; send the same again, or a new id")
+    return AlreadyKnown(id_of(task))
+
+
+def _difference(task: TaskRecord, stored: RowMapping) -> str | None:
+    """The first field that is not as it was registered; the provider's id last, because it may come later."""
     given = {
         "userId": task.user_id == stored["user_id"],
         "kind": task.kind == stored["kind"],
         "provider": task.provider == stored["provider"],
-        "providerTaskId": task.provider_task_id == stored["provider_task_id"],
         "credits": task.credits == stored["credits"],
         "billing": task.billing == stored["billing"],
         "submittedAt": task.submitted_at is None or task.submitted_at == stored["submitted_at"],
         "metadata": stored["same_metadata"],
+        "providerTaskId": task.provider_task_id == stored["provider_task_id"],
     }
-    for field, is_equal in given.items():
-        if not is_equal:
-            return Differs(
-                field, "a task of this id was registered with another value; send the same again, or a new id"
-            )
-    return AlreadyKnown(id_of(task))
+    return next((field for field, is_equal in given.items() if not is_equal), None)
 
 
 async def _tell(tx: Transaction, tasks: Sequence[TaskRecord], via: str) -> None:
