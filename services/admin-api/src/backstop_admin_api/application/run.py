@@ -11,7 +11,7 @@ from sqlalchemy import RowMapping
 
 RUN_COLUMNS = (
     "id, job_name, trigger, actor, scheduled_for, started_at, completed_at, duration, status, results,"
-    " error_message, heartbeat_at, created_at"
+    " error_message, degraded_providers, heartbeat_at, created_at"
 )
 
 ENDED = ("completed", "failed", "skipped", "missed")
@@ -49,13 +49,34 @@ class Run:
     status: str
     results: Results
     error_message: str | None
+    degraded_providers: tuple[str, ...]
     heartbeat_at: datetime
     created_at: datetime
 
     @classmethod
     def of(cls, row: RowMapping) -> Self:
         """The run of a row with `RUN_COLUMNS`."""
-        return cls(**{**row, "results": Results.of(row["results"])})
+        return cls(
+            **{
+                **row,
+                "results": Results.of(row["results"]),
+                "degraded_providers": tuple(row["degraded_providers"]),
+            }
+        )
+
+    @property
+    def note(self) -> str | None:
+        """What is worth a line of its own: why it failed or was skipped, or who was down while it ran."""
+        if self.error_message or not self.degraded_providers:
+            return self.error_message
+        names = ", ".join(self.degraded_providers)
+        verb = "was" if len(self.degraded_providers) == 1 else "were"
+        return f"Degraded: {names} {verb} down. Those tasks wait; none of them has failed."
+
+    @property
+    def note_kind(self) -> str:
+        """How the note is coloured."""
+        return self.status if self.error_message else "degraded"
 
     @property
     def is_over(self) -> bool:

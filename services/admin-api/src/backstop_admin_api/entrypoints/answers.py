@@ -39,8 +39,8 @@ async def answer_when_over(context: AdminApi, request: Request, run_id: UUID, *,
 
 def sentence_of(run: Run) -> str:
     """How the run ended, in one sentence."""
-    if run.error_message:
-        return run.error_message
+    if run.note:
+        return run.note
     if run.status == "completed" and run.results.total_found == 0:
         return "Nothing was stuck."
     return f"The run {run.status}." if run.status in {"completed", "failed"} else f"The run was {run.status}."

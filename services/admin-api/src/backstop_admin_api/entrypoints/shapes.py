@@ -66,6 +66,7 @@ class Execution(Shape):
     status: RunStatus
     results: CountsWithTotal
     error_message: str | None
+    degraded_providers: list[str] = Field(description="Providers that were down while it ran.")
     created_at: datetime
     trigger: Literal["schedule", "manual", "cron"]
     actor: str | None

@@ -62,6 +62,7 @@ def run_as_json(run: Run) -> dict[str, object]:
             "totalFound": run.results.total_found,
         },
         "errorMessage": run.error_message,
+        "degradedProviders": list(run.degraded_providers),
     }
 
 

@@ -74,8 +74,8 @@ def show_run(
     console.print(runs_table([run]))
     by = f" by {run.actor}" if run.actor else ""
     console.print(f"\n{run.id}, triggered by {run.trigger}{by}")
-    if run.error_message:
-        console.print(f"\n{run.error_message}")
+    if run.note:
+        console.print(f"\n{run.note}")
     if tasks:
         console.print()
         console.print(
