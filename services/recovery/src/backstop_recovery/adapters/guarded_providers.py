@@ -14,7 +14,7 @@ import structlog
 
 from backstop_recovery.application.metrics import CIRCUIT_OPEN
 from backstop_recovery.application.ports import Providers, Reference
-from backstop_recovery.domain.provider_health import HealthPolicy, ProviderHealth, after
+from backstop_recovery.domain.provider_health import OUTAGES, HealthPolicy, ProviderHealth, after
 from backstop_recovery.domain.verdict import Unknown, UnknownReason, Verdict
 
 _log = structlog.get_logger(__name__)
@@ -53,7 +53,7 @@ class GuardedProviders:
                 gate.health = gate.health.unanswered()
                 raise
             self._learn(reference.provider, gate, verdict)
-            return verdict
+            return _in_context(reference.provider, verdict, gate.health)
 
     def _held(self, provider: str, health: ProviderHealth) -> Unknown | None:
         pause = health.pause_at(self.clock())
@@ -71,3 +71,11 @@ class GuardedProviders:
             _log.error("circuit_opened", provider=provider, reason=verdict.reason.value, message=verdict.message)
         elif before.is_open and not gate.health.is_open:
             _log.info("circuit_closed", provider=provider)
+
+
+def _in_context(provider: str, verdict: Verdict, health: ProviderHealth) -> Verdict:
+    """An answer that opened the circuit, or found it open, is no trouble of its task: the provider is down."""
+    if health.is_open and isinstance(verdict, Unknown) and verdict.reason in OUTAGES:
+        message = f"{provider} is down: {verdict.message}"
+        return Unknown(UnknownReason.PROVIDER_DOWN, message, verdict.retry_after_seconds)
+    return verdict

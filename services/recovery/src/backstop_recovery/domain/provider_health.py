@@ -11,12 +11,16 @@ from dataclasses import dataclass, replace
 
 from backstop_recovery.domain.verdict import Unknown, UnknownReason, Verdict
 
-_FAILURES = {
-    UnknownReason.SERVER_ERROR,
-    UnknownReason.UNREACHABLE,
-    UnknownReason.TIMED_OUT,
-    UnknownReason.UNPARSABLE,
-}
+_FAILURES = frozenset(
+    {
+        UnknownReason.SERVER_ERROR,
+        UnknownReason.UNREACHABLE,
+        UnknownReason.TIMED_OUT,
+        UnknownReason.UNPARSABLE,
+    }
+)
+OUTAGES = _FAILURES | {UnknownReason.AUTH_ERROR}
+"""What is the provider's trouble, not one task's, once its circuit is open."""
 
 
 @dataclass(frozen=True, slots=True)
