@@ -59,6 +59,7 @@ async def test_a_confirmed_message_is_there_after_the_node_was_killed(
     server: rabbitmq.RabbitServer, vhost: str
 ) -> None:
     await send(vhost, "letters", b"kept")
+    await asyncio.to_thread(server.write_definitions)
     server.kill()
     with pytest.raises(OSError):  # noqa: PT011  the kind depends on who notices first
         await aio_pika.connect(vhost, timeout=2)
