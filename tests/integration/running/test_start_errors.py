@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -243,3 +243,28 @@ async def test_a_port_in_use_is_named_with_its_setting(
 ) -> None:
     sentence = await _refusal(module, environment | {setting: str(taken_port)})
     assert sentence.startswith(f"{setting}: 127.0.0.1:{taken_port} is already in use")
+
+
+@pytest.fixture
+async def mute_port() -> AsyncIterator[int]:
+    """Somebody who takes connections and never says a word: a frozen node, a wrong port behind a load balancer."""
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+
+
+@pytest.mark.parametrize(
+    ("setting", "address"),
+    [("AMQP_URL", "amqp://u:p@127.0.0.1:{port}/"), ("DATABASE_URL", "postgresql://u:p@127.0.0.1:{port}/db")],
+)
+async def test_a_server_that_never_speaks_ends_the_start_in_time(
+    environment: Environment, mute_port: int, setting: str, address: str
+) -> None:
+    ended = await _start("backstop_recovery", environment | {setting: address.format(port=mute_port)})
+    assert ended.code == 2
+    assert ended.sentence.startswith(f"{setting}: nothing answers at 127.0.0.1:{mute_port}")

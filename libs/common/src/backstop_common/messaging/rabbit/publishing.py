@@ -42,6 +42,8 @@ class RabbitPublisher:
         Raises:
             OSError, AMQPError: the broker cannot be reached or refuses us.
         """
+        # A connection that mends itself goes on trying after it was given up: knock with a plain one first.
+        await (await aio_pika.connect(str(self._address))).close()
         self._connection = await aio_pika.connect_robust(str(self._address))
         self._channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
         self._exchange = await declare_topology(self._channel)
