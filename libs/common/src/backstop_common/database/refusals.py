@@ -10,8 +10,13 @@ def sqlstate(error: DBAPIError) -> str:
     return str(getattr(error.orig, "sqlstate", None) or "")
 
 
+def cause_of(error: DBAPIError) -> BaseException | None:
+    """What asyncpg raised, below SQLAlchemy's wrapping."""
+    return getattr(error.orig, "__cause__", None) or error.orig
+
+
 def refusal(error: DBAPIError) -> str:
     """The kind of the error and the constraint it names; PostgreSQL's own text and DETAIL may carry personal data."""
-    cause = getattr(error.orig, "__cause__", None) or error.orig
+    cause = cause_of(error)
     constraint = getattr(cause, "constraint_name", None)
     return f"the database refused it: {constraint or type(cause).__name__}"

@@ -19,7 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from backstop_common.contracts import Message
-from backstop_common.database.refusals import sqlstate
+from backstop_common.database.refusals import cause_of, sqlstate
 from backstop_common.errors import TransientError
 from backstop_common.outbox.writing import Envelope, insert_envelopes
 
@@ -129,6 +129,6 @@ def _translated() -> Iterator[None]:
         raise TransientError(f"the database is not reachable: {type(error).__name__}") from error
     except DBAPIError as error:
         if error.connection_invalidated or sqlstate(error).startswith(_TRANSIENT_CLASSES):
-            cause = getattr(error.orig, "__cause__", None) or error.orig
-            raise TransientError(f"the database did not finish the transaction: {type(cause).__name__}") from error
+            cause = type(cause_of(error)).__name__
+            raise TransientError(f"the database did not finish the transaction: {cause}") from error
         raise

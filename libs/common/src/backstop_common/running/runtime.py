@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backstop_common.database import Transactions, create_engine
 from backstop_common.database.migrating import current_revision, newest_revision
-from backstop_common.database.refusals import sqlstate
+from backstop_common.database.refusals import cause_of, sqlstate
 from backstop_common.errors import ConfigurationError
 from backstop_common.loop import Loop
 from backstop_common.messaging.local import LocalDispatcher
@@ -142,8 +142,8 @@ class Runtime:
                     " correct user, password and name"
                 ) from None
             except (OSError, AMQPError, DBAPIError, TimeoutError) as error:
-                if isinstance(error, DBAPIError) and isinstance(_cause(error), ClientConfigurationError):
-                    raise ConfigurationError(f"{setting}: {_cause(error)}; correct it") from None
+                if isinstance(error, DBAPIError) and isinstance(cause_of(error), ClientConfigurationError):
+                    raise ConfigurationError(f"{setting}: {cause_of(error)}; correct it") from None
                 if isinstance(error, DBAPIError) and sqlstate(error).startswith(_REFUSING_CLASSES):
                     raise ConfigurationError(
                         f"{setting}: {address} refuses us ({_kind(error)}); correct user, password and database name"
@@ -170,14 +170,9 @@ def _address_of(setting: str, runtime: Runtime) -> str:
     return f"{broker.host}:{broker.port or 5672}"
 
 
-def _cause(error: DBAPIError) -> BaseException | None:
-    """What asyncpg raised, below SQLAlchemy's wrapping."""
-    return getattr(error.orig, "__cause__", None) or error.orig
-
-
 def _kind(error: BaseException) -> str:
     if isinstance(error, DBAPIError):
-        return type(_cause(error)).__name__
+        return type(cause_of(error)).__name__
     return error.strerror or type(error).__name__ if isinstance(error, OSError) else type(error).__name__
 
 
