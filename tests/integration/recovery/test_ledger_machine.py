@@ -57,7 +57,7 @@ BILLINGS = ["hold", "hold", "on_success", "prepaid", "none"]
 WORKERS = st.sampled_from([0, 1])
 EMPTY_TABLES = (
     "TRUNCATE task_assets, task_events, credit_transactions, credit_accounts, tasks, users, outbox, inbox,"
-    " cron_job_executions, ticks"
+    " cron_job_executions, ticks CASCADE"
 )
 
 EVENTS_OF_FINAL_TASKS = """

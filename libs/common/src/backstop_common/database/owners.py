@@ -10,6 +10,8 @@ OWNERS: dict[str, frozenset[str]] = {
     "jobs": frozenset({"scheduler", "admin-api"}),
     "ticks": frozenset({"scheduler", "admin-api"}),
     "cron_job_executions": frozenset({"recovery"}),
+    "run_previews": frozenset({"recovery"}),
+    "failure_holds": frozenset({"recovery"}),
     "users": frozenset({"admin-api"}),
     "tasks": frozenset({"recovery", "admin-api"}),
     "task_assets": frozenset({"recovery"}),
@@ -20,7 +22,8 @@ OWNERS: dict[str, frozenset[str]] = {
     "deliveries": frozenset({"notifier"}),
     "api_keys": frozenset({"admin-api"}),
     "audit_log": frozenset({"admin-api"}),
+    "webhook_keys": frozenset({"recovery"}),
     "outbox": frozenset({"scheduler", "recovery", "notifier", "admin-api"}),
-    "inbox": frozenset({"recovery", "notifier"}),
+    "inbox": frozenset({"recovery", "notifier", "admin-api"}),
     "dead_letters": frozenset({"scheduler", "recovery", "notifier", "admin-api"}),
 }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,18 +10,16 @@ from uuid import UUID
 import structlog
 
 from backstop_common.database import Transaction, Transactions
-from backstop_common.ids import transaction_id
+from backstop_recovery.application.count_for_runs import count_for_runs
+from backstop_recovery.application.post_entries import post_entries
+from backstop_recovery.application.record_outcomes import record_assets, record_timeline
 from backstop_recovery.application.settlement_events import events_of
-from backstop_recovery.domain.ledger import Balance, Entry, post, settlement_of
+from backstop_recovery.domain.ledger import Entry
 from backstop_recovery.domain.resolution import (
-    Completed,
     Ended,
     Errored,
     Resolution,
     StillOpen,
-    counted_as,
-    is_provider_down,
-    outcome_of,
     status_of,
 )
 
@@ -65,11 +61,11 @@ class SettleTasks:
             moments = await self._update_tasks(tx, resolutions)
             settled = tuple(resolution for resolution in resolutions if resolution.task.claim in moments)
             lost = tuple(resolution for resolution in resolutions if resolution.task.claim not in moments)
-            entries = await self._post_entries(tx, settled)
-            await self._insert_assets(tx, settled)
-            await self._insert_timeline(tx, settled, entries)
+            entries = await post_entries(tx, settled)
+            await record_assets(tx, settled)
+            await record_timeline(tx, settled, entries)
             await tx.publish_all(events_of(settled, entries, moments, self.assets_public_base_url))
-            await self._count(tx, settled)
+            await count_for_runs(tx, settled)
         for resolution in lost:
             _log.warning("lease_lost", task_id=str(resolution.task.id), fence=resolution.task.fence)
         return Settled(settled, lost, tuple(entries))
@@ -119,114 +115,6 @@ class SettleTasks:
         )
         return {(row["id"], row["fence"]): row["updated_at"] for row in rows}
 
-    async def _post_entries(self, tx: Transaction, settled: Sequence[Resolution]) -> list[Entry]:
-        users = sorted({resolution.task.user_id for resolution in settled if settlement_of(resolution)})
-        if not users:
-            return []
-        accounts = await tx.rows(
-            "SELECT user_id, balance, frozen_balance FROM credit_accounts WHERE user_id = ANY(:users)"
-            " ORDER BY user_id FOR UPDATE",
-            users=users,
-        )
-        entries = post(settled, {row["user_id"]: Balance(row["balance"], row["frozen_balance"]) for row in accounts})
-        await tx.execute(
-            "INSERT INTO credit_transactions (id, user_id, task_id, kind, amount, balance_change, frozen_change,"
-            " balance_after, frozen_after) SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:users AS text[]),"
-            " CAST(:tasks AS uuid[]), CAST(:kinds AS text[]), CAST(:amounts AS bigint[]),"
-            " CAST(:balance_changes AS bigint[]), CAST(:frozen_changes AS bigint[]), CAST(:balances AS bigint[]),"
-            " CAST(:frozens AS bigint[]))",
-            ids=[transaction_id(entry.task_id, entry.kind) for entry in entries],
-            users=[entry.user_id for entry in entries],
-            tasks=[entry.task_id for entry in entries],
-            kinds=[entry.kind.value for entry in entries],
-            amounts=[entry.amount for entry in entries],
-            balance_changes=[entry.balance_change for entry in entries],
-            frozen_changes=[entry.frozen_change for entry in entries],
-            balances=[entry.balance_after for entry in entries],
-            frozens=[entry.frozen_after for entry in entries],
-        )
-        await tx.execute(
-            "UPDATE credit_accounts a SET balance = balance + c.balance_change, frozen_balance = frozen_balance"
-            " + c.frozen_change, total_spent = total_spent + c.spent, updated_at = clock_timestamp() FROM"
-            " (SELECT user_id, sum(balance_change) AS balance_change, sum(frozen_change) AS frozen_change,"
-            " sum(CASE WHEN kind = 'charge' THEN amount ELSE 0 END) AS spent FROM unnest(CAST(:users AS text[]),"
-            " CAST(:kinds AS text[]), CAST(:amounts AS bigint[]), CAST(:balance_changes AS bigint[]),"
-            " CAST(:frozen_changes AS bigint[])) AS e (user_id, kind, amount, balance_change, frozen_change)"
-            " GROUP BY user_id) c WHERE a.user_id = c.user_id",
-            users=[entry.user_id for entry in entries],
-            kinds=[entry.kind.value for entry in entries],
-            amounts=[entry.amount for entry in entries],
-            balance_changes=[entry.balance_change for entry in entries],
-            frozen_changes=[entry.frozen_change for entry in entries],
-        )
-        return entries
-
-    async def _insert_assets(self, tx: Transaction, settled: Sequence[Resolution]) -> None:
-        stored = [(done.task.id, asset) for done in settled if isinstance(done, Completed) for asset in done.assets]
-        if not stored:
-            return
-        await tx.execute(
-            "INSERT INTO task_assets (task_id, output_index, role, key, content_type, size_bytes, sha256)"
-            " SELECT * FROM unnest(CAST(:tasks AS uuid[]), CAST(:indexes AS int[]), CAST(:roles AS text[]),"
-            " CAST(:keys AS text[]), CAST(:types AS text[]), CAST(:sizes AS bigint[]), CAST(:hashes AS text[]))",
-            tasks=[task_id for task_id, _ in stored],
-            indexes=[asset.index for _, asset in stored],
-            roles=[asset.role.value for _, asset in stored],
-            keys=[asset.key for _, asset in stored],
-            types=[asset.content_type for _, asset in stored],
-            sizes=[asset.size_bytes for _, asset in stored],
-            hashes=[asset.sha256 for _, asset in stored],
-        )
-
-    async def _insert_timeline(self, tx: Transaction, settled: Sequence[Resolution], entries: Sequence[Entry]) -> None:
-        checked = [(done, "checked", _detail(done)) for done in settled]
-        by_task = {done.task.id: done for done in settled}
-        posted = [
-            (
-                by_task[entry.task_id],
-                "settled",
-                {"kind": entry.kind.value, "amount": entry.amount, "balanceAfter": entry.balance_after},
-            )
-            for entry in entries
-        ]
-        lines = [*checked, *posted]
-        if not lines:
-            return
-        await tx.execute(
-            "INSERT INTO task_events (task_id, run_id, kind, verdict, outcome, detail)"
-            " SELECT task_id, run_id, kind, verdict, outcome, CAST(detail AS jsonb) FROM unnest(CAST(:tasks AS uuid[]),"
-            " CAST(:runs AS uuid[]), CAST(:kinds AS text[]), CAST(:verdicts AS text[]), CAST(:outcomes AS text[]),"
-            " CAST(:details AS text[])) AS e (task_id, run_id, kind, verdict, outcome, detail)",
-            tasks=[done.task.id for done, _, _ in lines],
-            runs=[done.task.run_id for done, _, _ in lines],
-            kinds=[kind for _, kind, _ in lines],
-            verdicts=[done.verdict for done, _, _ in lines],
-            outcomes=[outcome_of(done) for done, _, _ in lines],
-            details=[json.dumps(detail) for _, _, detail in lines],
-        )
-
-    async def _count(self, tx: Transaction, settled: Sequence[Resolution]) -> None:
-        """Add to the runs' results, in the order of their ids; a run that was closed meanwhile stays as it is."""
-        counts: dict[UUID, Counter[str]] = {}
-        down: dict[UUID, set[str]] = {}
-        for resolution in settled:
-            if resolution.task.run_id is not None:
-                run = counts.setdefault(resolution.task.run_id, Counter())
-                run[counted_as(resolution)] += 1
-                run["totalFound"] += 1
-                if is_provider_down(resolution):
-                    down.setdefault(resolution.task.run_id, set()).add(resolution.task.provider)
-        for run_id in sorted(counts):
-            await tx.execute(
-                "UPDATE cron_job_executions SET results = add_counts(results, CAST(:changes AS jsonb)),"
-                " degraded_providers ="
-                " ARRAY(SELECT DISTINCT unnest(degraded_providers || CAST(:down AS text[])) ORDER BY 1),"
-                " heartbeat_at = clock_timestamp() WHERE id = :run AND status = 'running'",
-                run=run_id,
-                changes=json.dumps(counts[run_id]),
-                down=sorted(down.get(run_id, ())),
-            )
-
 
 def _code(resolution: Resolution) -> str | None:
     return resolution.code if isinstance(resolution, Ended | Errored) else None
@@ -238,15 +126,3 @@ def _message(resolution: Resolution) -> str | None:
 
 def _recheck(resolution: Resolution) -> float | None:
     return resolution.recheck_seconds if isinstance(resolution, StillOpen | Errored) else None
-
-
-def _detail(resolution: Resolution) -> dict[str, object]:
-    match resolution:
-        case Completed(assets=assets):
-            return {"assets": [{"key": asset.key, "sizeBytes": asset.size_bytes} for asset in assets]}
-        case Ended(code=code, message=message):
-            return {"code": code, "message": message}
-        case StillOpen(message=message, recheck_seconds=seconds):
-            return {"message": message, "recheckSeconds": round(seconds, 1)}
-        case Errored(code=code, message=message, recheck_seconds=seconds):
-            return {"code": code, "message": message, "recheckSeconds": round(seconds, 1)}

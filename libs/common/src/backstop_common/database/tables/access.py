@@ -1,4 +1,4 @@
-"""Who may ask, and who did what."""
+"""Who may ask, who did what, and the keys that providers sign their webhooks with."""
 
 from __future__ import annotations
 
@@ -29,4 +29,13 @@ audit_log = Table(
     Column("subject", Text, nullable=False),
     Column("detail", JSONB, nullable=False, server_default=EMPTY_OBJECT),
     moment("at", default=True),
+)
+
+webhook_keys = Table(
+    "webhook_keys",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("key_id", Text, primary_key=True),
+    Column("jwk", JSONB, nullable=False),
+    moment("fetched_at", default=True),
 )

@@ -1,8 +1,20 @@
-"""Jobs, their ticks and their runs."""
+"""Jobs, their ticks, their runs, what a dry run would have done, and the holds on failures."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 from backstop_common.database.tables.columns import EMPTY_OBJECT, metadata, moment, words
@@ -30,6 +42,7 @@ ticks = Table(
     Column("slot", Text, nullable=False),
     Column("trigger", Text, words("trigger", "schedule", "manual", "cron"), nullable=False),
     Column("actor", Text),
+    Column("dry_run", Boolean, nullable=False, server_default=text("false")),
     moment("scheduled_for", nullable=False),
     moment("created_at", default=True),
     UniqueConstraint("job_name", "slot"),
@@ -49,6 +62,7 @@ cron_job_executions = Table(
     Column("tick_id", UUID, ForeignKey("ticks.id", ondelete="SET NULL"), unique=True),
     Column("trigger", Text, words("trigger", "schedule", "manual", "cron"), nullable=False),
     Column("actor", Text),
+    Column("dry_run", Boolean, nullable=False, server_default=text("false")),
     moment("scheduled_for", nullable=False),
     moment("started_at", nullable=False),
     moment("completed_at"),
@@ -81,3 +95,41 @@ Index(
     cron_job_executions.c.id.desc(),
 )
 Index("ix_ticks_job_name_created", ticks.c.job_name, ticks.c.created_at)
+
+run_previews = Table(
+    "run_previews",
+    metadata,
+    Column("run_id", UUID, ForeignKey("cron_job_executions.id", ondelete="CASCADE"), primary_key=True),
+    Column("task_id", UUID, ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True),
+    Column("provider", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("settlement", Text, words("settlement", "charge", "release", "refund")),
+    Column("credits", BigInteger, CheckConstraint("credits >= 0", name="credits"), nullable=False),
+    Column("message", Text),
+    moment("at", default=True),
+)
+Index("ix_run_previews_task", run_previews.c.task_id)
+
+failure_holds = Table(
+    "failure_holds",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("job_name", Text, ForeignKey("jobs.name"), nullable=False),
+    Column("run_id", UUID, nullable=False),
+    Column("failed_count", Integer, nullable=False),
+    Column("checked_count", Integer, nullable=False),
+    Column("limit_percent", Integer, nullable=False),
+    moment("held_at", default=True),
+    moment("lifted_at"),
+    Column("lifted_by", Text),
+    Column("decision", Text, words("decision", "approve", "recheck")),
+    Column("note", Text),
+    CheckConstraint("(lifted_at IS NULL) = (decision IS NULL)", name="lifted_as_a_whole"),
+)
+Index(
+    "uq_failure_holds_open",
+    failure_holds.c.job_name,
+    unique=True,
+    postgresql_where=text("lifted_at IS NULL"),
+)

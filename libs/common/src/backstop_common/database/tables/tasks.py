@@ -52,6 +52,7 @@ tasks = Table(
             "failed",
             "cancelled",
             "expired",
+            "asset_lost",
             "timed_out",
             "needs_attention",
             "ignored",
@@ -62,6 +63,7 @@ tasks = Table(
     moment("submitted_at", default=True),
     moment("output_deadline_at"),
     moment("next_check_at"),
+    count("turn"),
     count("check_count"),
     count("error_count"),
     count("not_found_count"),
@@ -69,6 +71,22 @@ tasks = Table(
     moment("last_checked_at"),
     Column("failure_code", Text),
     Column("failure_message", Text),
+    Column(
+        "stuck_cause",
+        Text,
+        words(
+            "stuck_cause",
+            "webhook_lost",
+            "provider_slow",
+            "provider_trouble",
+            "provider_denies",
+            "never_submitted",
+            "own_trouble",
+        ),
+    ),
+    moment("webhook_at"),
+    moment("withheld_at"),
+    moment("approved_at"),
     Column("run_id", UUID),
     Column("fence", BigInteger, CheckConstraint("fence >= 0", name="fence"), nullable=False, server_default="0"),
     Column("lease_holder", Text),
@@ -77,14 +95,18 @@ tasks = Table(
     moment("created_at", default=True),
     moment("updated_at", default=True),
     CheckConstraint("(lease_holder IS NULL) = (lease_expires_at IS NULL)", name="lease_as_a_whole"),
-    CheckConstraint("lease_holder IS NULL OR status = 'processing'", name="lease_only_while_processing"),
+    CheckConstraint(
+        "lease_holder IS NULL OR status IN ('processing', 'timed_out')", name="lease_only_while_processing"
+    ),
     CheckConstraint(
         "(status IN ('processing', 'needs_attention')) = (finished_at IS NULL)", name="finished_when_final"
     ),
 )
 Index(
     "ix_tasks_claimable",
-    tasks.c.output_deadline_at,
+    tasks.c.provider,
+    tasks.c.turn,
+    text("coalesce(output_deadline_at, 'infinity'::timestamptz)"),
     tasks.c.submitted_at,
     tasks.c.id,
     postgresql_where=text("status = 'processing'"),
@@ -94,6 +116,16 @@ Index(
     "ix_tasks_new",
     tasks.c.submitted_at,
     postgresql_where=text("status = 'processing' AND next_check_at IS NULL"),
+)
+Index(
+    "ix_tasks_late",
+    tasks.c.next_check_at,
+    postgresql_where=text("status = 'timed_out' AND next_check_at IS NOT NULL"),
+)
+Index(
+    "ix_tasks_withheld",
+    tasks.c.withheld_at,
+    postgresql_where=text("status = 'processing' AND withheld_at IS NOT NULL"),
 )
 Index(
     "uq_tasks_provider_task_id",
