@@ -55,7 +55,7 @@ DEVICES = (
     Device(
         "the lock on the accounts",
         _RECOVERY,
-        "backstop_recovery/application/settle_tasks.py",
+        "backstop_recovery/application/post_entries.py",
         '" ORDER BY user_id FOR UPDATE"',
         '" ORDER BY user_id"',
         (f"{_RUNS}::test_groups_of_one_user_that_settle_at_once_leave_balances_that_follow_each_other",),
