@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -46,6 +47,16 @@ async def test_a_generation_of_another_task_is_refused(app: App) -> None:
     body = task_body(providerTaskId=None)
     await app.send(body)
     assert (await app.send({**body, "providerTaskId": "p-1"})).status_code == 409
+
+
+async def test_of_two_tasks_that_name_one_generation_at_once_one_is_refused(app: App) -> None:
+    await app.with_credits(30)
+    for number in range(10):
+        bodies = [task_body(providerTaskId=None, billing="none") for _ in range(4)]
+        for body in bodies:
+            await app.send(body)
+        answers = await asyncio.gather(*(app.send({**body, "providerTaskId": f"p-{number}"}) for body in bodies))
+        assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
 
 
 async def test_a_task_that_has_ended_gets_no_provider_id(app: App, transactions: Transactions) -> None:

@@ -17,6 +17,10 @@ def cause_of(error: DBAPIError) -> BaseException | None:
 
 def refusal(error: DBAPIError) -> str:
     """The kind of the error and the constraint it names; PostgreSQL's own text and DETAIL may carry personal data."""
-    cause = cause_of(error)
-    constraint = getattr(cause, "constraint_name", None)
-    return f"the database refused it: {constraint or type(cause).__name__}"
+    return f"the database refused it: {broken_constraint(error) or type(cause_of(error)).__name__}"
+
+
+def broken_constraint(error: DBAPIError) -> str | None:
+    """The constraint or unique index that refused a row, or None when it was something else."""
+    name: str | None = getattr(cause_of(error), "constraint_name", None)
+    return name

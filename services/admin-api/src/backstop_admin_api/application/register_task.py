@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 import structlog
+from sqlalchemy.exc import IntegrityError
 
 from backstop_admin_api.application.intake import check_provider, take_in
 from backstop_admin_api.application.intake_outcomes import Outcome, Refusal, Registered
 from backstop_admin_api.application.records import TaskRecord
 from backstop_common.database import Transactions
+from backstop_common.database.refusals import broken_constraint
 from backstop_common.providers.catalogue import Catalogue
 
 _log = structlog.get_logger(__name__)
@@ -45,11 +47,21 @@ class RegisterTask:
         if problem is not None:
             return problem
         given = task if task.id is not None else task.model_copy(update={"id": uuid4()})
-        with suppress(_UndoneError):
-            async with self.transactions.begin() as tx:
-                (outcome,) = await take_in(tx, [given], via="api")
-                if isinstance(outcome, Refusal):
-                    raise _UndoneError
+        try:
+            outcome = await self._take_in(given)
+        except IntegrityError as error:
+            if broken_constraint(error) != "uq_tasks_provider_task_id":
+                raise
+            # Another task took this provider's id between our look and our write: the second look sees it.
+            outcome = await self._take_in(given)
         if isinstance(outcome, Registered):
             _log.info("task_registered", task_id=str(outcome.id), provider=task.provider, billing=task.billing)
+        return outcome
+
+    async def _take_in(self, task: TaskRecord) -> Outcome:
+        with suppress(_UndoneError):
+            async with self.transactions.begin() as tx:
+                (outcome,) = await take_in(tx, [task], via="api")
+                if isinstance(outcome, Refusal):
+                    raise _UndoneError
         return outcome
