@@ -135,6 +135,7 @@ BAD_DATABASE_URLS = [
     f"postgresql://u:{CANARY}@host/db?sslmode=sometimes",
     f"postgresql://u:{CANARY}@host/db?sslmodus=require",
     f"postgresql://u:{CANARY}@host/db?sslmode=require&sslmode=disable",
+    f"postgresql://u:{CANARY}@h/backstop?host=a,b",
 ]
 
 

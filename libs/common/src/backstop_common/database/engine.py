@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import URL, make_url
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -31,7 +32,15 @@ def sqlalchemy_url(database_url: str) -> URL:
         raise ConfigurationError(f"DATABASE_URL names no database; {_REMEDY}")
     if url.port is not None and not 0 < url.port <= _LAST_PORT:
         raise ConfigurationError(f"DATABASE_URL has the port {url.port}; {_REMEDY}")
-    return url.set(drivername="postgresql+asyncpg", query=_query(url))
+    connectable = url.set(drivername="postgresql+asyncpg", query=_query(url))
+    try:
+        PGDialect_asyncpg().create_connect_args(connectable)
+    except ArgumentError as error:
+        raise ConfigurationError(
+            "DATABASE_URL names several hosts in a way that cannot be read;"
+            " give each its port: postgresql://USER:PASSWORD@/DATABASE?host=A:5432&host=B:5432"
+        ) from error
+    return connectable
 
 
 def _query(url: URL) -> dict[str, str | tuple[str, ...]]:
