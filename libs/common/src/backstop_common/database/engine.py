@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sqlalchemy import URL, make_url
-from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -34,7 +33,7 @@ def sqlalchemy_url(database_url: str) -> URL:
         raise ConfigurationError(f"DATABASE_URL has the port {url.port}; {_REMEDY}")
     connectable = url.set(drivername="postgresql+asyncpg", query=_query(url))
     try:
-        PGDialect_asyncpg().create_connect_args(connectable)
+        connectable.get_dialect()().create_connect_args(connectable)
     except ArgumentError as error:
         raise ConfigurationError(
             "DATABASE_URL names several hosts in a way that cannot be read;"
