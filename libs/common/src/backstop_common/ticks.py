@@ -34,8 +34,11 @@ async def insert_tick(
     trigger: Trigger,
     actor: str | None,
     scheduled_for: datetime,
+    dry_run: bool = False,
 ) -> Tick:
     """Insert the tick of a slot and its `tick.due`, or find that it is there already.
+
+    The run of a `dry_run` tick asks about every stuck task and changes none.
 
     Raises:
         IntegrityError: the job does not exist.
@@ -43,19 +46,26 @@ async def insert_tick(
     tick = tick_id(job_name, slot)
     run = run_id(tick)
     inserted = await tx.execute(
-        "INSERT INTO ticks (id, job_name, slot, trigger, actor, scheduled_for)"
-        " VALUES (:id, :job_name, :slot, :trigger, :actor, :scheduled_for) ON CONFLICT DO NOTHING",
+        "INSERT INTO ticks (id, job_name, slot, trigger, actor, scheduled_for, dry_run)"
+        " VALUES (:id, :job_name, :slot, :trigger, :actor, :scheduled_for, :dry_run) ON CONFLICT DO NOTHING",
         id=tick,
         job_name=job_name,
         slot=slot,
         trigger=trigger,
         actor=actor,
         scheduled_for=scheduled_for,
+        dry_run=dry_run,
     )
     if inserted:
         await tx.publish(
             TickDue(
-                tick_id=tick, job_name=job_name, slot=slot, trigger=trigger, actor=actor, scheduled_for=scheduled_for
+                tick_id=tick,
+                job_name=job_name,
+                slot=slot,
+                trigger=trigger,
+                actor=actor,
+                scheduled_for=scheduled_for,
+                dry_run=dry_run,
             ),
             event_id=event_id(TickDue.type, tick),
             correlation_id=run,

@@ -44,7 +44,7 @@ class Asset(BaseModel):
 
 
 class TickDue(Message):
-    """A job's slot is due: start one run for it."""
+    """A job's slot is due: start one run for it. A dry run asks about every stuck task and changes none."""
 
     type: ClassVar[str] = "tick.due"
 
@@ -54,6 +54,7 @@ class TickDue(Message):
     trigger: Trigger
     actor: str | None = None
     scheduled_for: AwareDatetime
+    dry_run: bool = False
 
 
 class RunSweep(Message):
@@ -86,10 +87,14 @@ class RunStarted(Message):
     actor: str | None = None
     scheduled_for: AwareDatetime
     started_at: AwareDatetime
+    dry_run: bool = False
 
 
 class RunFinished(Message):
-    """A run reached its final state; the counts are final too. Degraded: some providers were down while it ran."""
+    """A run reached its final state; the counts are final too. Degraded: some providers were down while it ran.
+
+    The counts of a dry run tell what would have become of the tasks: nothing did.
+    """
 
     type: ClassVar[str] = "run.finished"
 
@@ -105,6 +110,7 @@ class RunFinished(Message):
     results: RunResults
     error_message: str | None = None
     degraded_providers: tuple[str, ...] = ()
+    dry_run: bool = False
 
 
 class TaskCompleted(Message):

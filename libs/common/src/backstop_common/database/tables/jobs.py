@@ -101,6 +101,7 @@ run_previews = Table(
     metadata,
     Column("run_id", UUID, ForeignKey("cron_job_executions.id", ondelete="CASCADE"), primary_key=True),
     Column("task_id", UUID, ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, nullable=False),
     Column("provider", Text, nullable=False),
     Column("verdict", Text, nullable=False),
     Column("outcome", Text, nullable=False),
@@ -108,6 +109,7 @@ run_previews = Table(
     Column("credits", BigInteger, CheckConstraint("credits >= 0", name="credits"), nullable=False),
     Column("message", Text),
     moment("at", default=True),
+    UniqueConstraint("run_id", "position"),
 )
 Index("ix_run_previews_task", run_previews.c.task_id)
 

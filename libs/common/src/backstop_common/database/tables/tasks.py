@@ -111,7 +111,7 @@ Index(
     tasks.c.id,
     postgresql_where=text("status = 'processing'"),
 )
-Index("ix_tasks_due", tasks.c.next_check_at, postgresql_where=text("status = 'processing'"))
+Index("ix_tasks_due", tasks.c.next_check_at, tasks.c.id, postgresql_where=text("status = 'processing'"))
 Index(
     "ix_tasks_new",
     tasks.c.submitted_at,

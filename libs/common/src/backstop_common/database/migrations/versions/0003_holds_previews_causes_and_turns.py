@@ -66,6 +66,7 @@ def _run_previews() -> None:
         "run_previews",
         sa.Column("run_id", sa.UUID(), nullable=False),
         sa.Column("task_id", sa.UUID(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("provider", sa.Text(), nullable=False),
         sa.Column("verdict", sa.Text(), nullable=False),
         sa.Column("outcome", sa.Text(), nullable=False),
@@ -85,6 +86,7 @@ def _run_previews() -> None:
             ["task_id"], ["tasks.id"], name=op.f("fk_run_previews_task_id_tasks"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("run_id", "task_id", name=op.f("pk_run_previews")),
+        sa.UniqueConstraint("run_id", "position", name=op.f("uq_run_previews_run_id_position")),
     )
     op.create_index("ix_run_previews_task", "run_previews", ["task_id"])
 
@@ -126,6 +128,10 @@ def _tasks() -> None:
             "id",
         ],
         postgresql_where=sa.text("status = 'processing'"),
+    )
+    op.drop_index("ix_tasks_due", table_name="tasks")
+    op.create_index(
+        "ix_tasks_due", "tasks", ["next_check_at", "id"], postgresql_where=sa.text("status = 'processing'")
     )
     op.create_index(
         "ix_tasks_late",
