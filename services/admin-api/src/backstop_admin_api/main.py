@@ -18,6 +18,7 @@ from backstop_admin_api.application.recognise_key import RecogniseKey
 from backstop_admin_api.application.register_job import RegisterJob
 from backstop_admin_api.application.register_task import RegisterTask
 from backstop_admin_api.application.register_user import RegisterUser
+from backstop_admin_api.application.request_action import RequestAction
 from backstop_admin_api.application.summarize_runs import SummarizeRuns
 from backstop_admin_api.application.trigger_run import TriggerRun
 from backstop_admin_api.application.wait_for_run import WaitForRun
@@ -58,6 +59,7 @@ def compose_context(
         grant_credits=GrantCredits(transactions),
         register_task=RegisterTask(transactions, catalogue),
         read_task=ReadTask(transactions, settings.assets_public_base_url),
+        request_action=RequestAction(transactions),
         recognise_key=RecogniseKey(transactions),
         cron_secret=BearerSecret(settings.cron_secret),
         admin_token=BearerSecret(settings.admin_token),

@@ -7,6 +7,7 @@ removed or renamed. `tests/contract/messages` keeps a golden sample of each that
 from backstop_common.contracts.message import Message
 from backstop_common.contracts.messages import (
     MESSAGES,
+    ActOnTask,
     Asset,
     IncidentOpened,
     IncidentResolved,
@@ -36,6 +37,7 @@ __all__ = [
     "EXCHANGE",
     "MESSAGES",
     "QUEUES",
+    "ActOnTask",
     "Asset",
     "IncidentOpened",
     "IncidentResolved",

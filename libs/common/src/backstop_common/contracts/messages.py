@@ -76,6 +76,17 @@ class TaskCheck(Message):
     actor: str | None = None
 
 
+class ActOnTask(Message):
+    """What a person decided about one open task: look at it again, end it as failed, or leave it alone for good."""
+
+    type: ClassVar[str] = "task.act"
+
+    task_id: UUID
+    action: Literal["recover", "fail", "ignore"]
+    actor: str
+    note: str | None = None
+
+
 class RunStarted(Message):
     """A run exists and its horizon is fixed."""
 
@@ -139,7 +150,7 @@ class TaskFailed(Message):
     kind: TaskKind
     provider: str
     run_id: UUID | None = None
-    outcome: Literal["failed", "cancelled", "expired", "timed_out"]
+    outcome: Literal["failed", "cancelled", "expired", "asset_lost", "timed_out"]
     code: str | None = None
     message: str
     credits_returned: int = Field(ge=0)
@@ -195,6 +206,7 @@ MESSAGES: dict[str, type[Message]] = {
         TickDue,
         RunSweep,
         TaskCheck,
+        ActOnTask,
         RunStarted,
         RunFinished,
         TaskCompleted,

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from backstop_common.contracts.messages import (
+    ActOnTask,
     IncidentOpened,
     IncidentResolved,
     RunFinished,
@@ -59,6 +60,7 @@ QUEUES: tuple[QueueSpec, ...] = (
     QueueSpec("recovery", TickDue.type),
     QueueSpec("recovery", RunSweep.type),
     QueueSpec("recovery", TaskCheck.type),
+    QueueSpec("recovery", ActOnTask.type),
     QueueSpec("notifier", RunFinished.type),
     QueueSpec("notifier", TaskCompleted.type),
     QueueSpec("notifier", TaskFailed.type),

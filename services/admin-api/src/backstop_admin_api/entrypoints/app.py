@@ -14,6 +14,7 @@ from backstop_admin_api.entrypoints import (
     cron_routes,
     login_routes,
     page_routes,
+    task_action_routes,
     task_routes,
     user_routes,
 )
@@ -50,7 +51,7 @@ def create_app(context: AdminApi, *, loops: Sequence[Loop], checks: Mapping[str,
     )
     app.state.admin_api = context
     install_problems(app, login_required=LoginRequiredError)
-    for routes in (cron_routes, admin_routes, user_routes, task_routes, login_routes, page_routes):
+    for routes in (cron_routes, admin_routes, user_routes, task_routes, task_action_routes, login_routes, page_routes):
         app.include_router(routes.router)
     app.router.routes.extend(probe_routes(loops=lambda: loops, checks=checks))
     app.mount("/static", _Static(directory=STATIC))

@@ -16,6 +16,7 @@ from backstop_admin_api.application.read_task import ReadTask
 from backstop_admin_api.application.recognise_key import RecogniseKey
 from backstop_admin_api.application.register_task import RegisterTask
 from backstop_admin_api.application.register_user import RegisterUser
+from backstop_admin_api.application.request_action import RequestAction
 from backstop_admin_api.application.summarize_runs import SummarizeRuns
 from backstop_admin_api.application.trigger_run import TriggerRun
 from backstop_admin_api.application.wait_for_run import WaitForRun
@@ -40,6 +41,7 @@ class AdminApi:
     grant_credits: GrantCredits
     register_task: RegisterTask
     read_task: ReadTask
+    request_action: RequestAction
     recognise_key: RecogniseKey
     cron_secret: BearerSecret
     admin_token: BearerSecret

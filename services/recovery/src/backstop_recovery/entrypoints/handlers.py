@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from backstop_common.contracts import RunSweep, TaskCheck, TickDue
+from backstop_common.contracts import ActOnTask, RunSweep, TaskCheck, TickDue
 from backstop_common.messaging import Delivery, Subscription, subscription
+from backstop_recovery.application.carry_out_action import CarryOutAction
 from backstop_recovery.application.request_check import RequestCheck
 from backstop_recovery.application.schedule_first_checks import ScheduleFirstChecks
 from backstop_recovery.application.start_run import StartRun
@@ -22,6 +23,7 @@ class Handlers:
     schedule_first_checks: ScheduleFirstChecks
     start_run: StartRun
     request_check: RequestCheck
+    carry_out_action: CarryOutAction
     sweep: Sweep
     wake: Callable[[], None]
 
@@ -31,6 +33,7 @@ class Handlers:
             subscription(SERVICE, TickDue, self.on_tick_due),
             subscription(SERVICE, RunSweep, self.on_run_sweep),
             subscription(SERVICE, TaskCheck, self.on_task_check),
+            subscription(SERVICE, ActOnTask, self.on_task_act),
         ]
 
     async def on_tick_due(self, tick: TickDue, delivery: Delivery) -> None:
@@ -45,5 +48,11 @@ class Handlers:
     async def on_task_check(self, request: TaskCheck, delivery: Delivery) -> None:
         """A doorbell for one task."""
         if await self.request_check(request, delivery):
+            self.sweep.request(request.task_id)
+            self.wake()
+
+    async def on_task_act(self, request: ActOnTask, delivery: Delivery) -> None:
+        """A person decided about one task."""
+        if await self.carry_out_action(request, delivery):
             self.sweep.request(request.task_id)
             self.wake()
