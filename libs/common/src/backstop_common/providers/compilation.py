@@ -8,7 +8,7 @@ error: the provider is compiled and names them.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -24,6 +24,7 @@ from backstop_common.providers.compiled import (
 )
 from backstop_common.providers.expressions import Expression, ExpressionError, compile_expression, unguarded_inequality
 from backstop_common.providers.templates import Template, TemplateError, compile_template
+from backstop_common.providers.webhook_signing import SignedMessage, compile_message, secrets_of, standard_key
 
 Path = tuple[str | int, ...]
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -108,18 +109,18 @@ def _fill_public(path: Path, text: str, environ: Mapping[str, str]) -> str:
 def base_url_of(source: spec.ProviderSpec, environ: Mapping[str, str]) -> str:
     """The address everything else is built on, without a slash at its end."""
     base_url = _fill_public(("base_url",), source.base_url, environ)
-    _check_base_url(base_url)
+    _check_address(("base_url",), base_url, "https://api.example.com/v1")
     return base_url.rstrip("/")
 
 
-def _check_base_url(base_url: str) -> None:
+def _check_address(path: Path, address: str, example: str) -> None:
     try:
-        parts = urlsplit(base_url)
+        parts = urlsplit(address)
         valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         valid = False
-    if not valid or parts.username is not None or parts.query or parts.fragment or not base_url.isascii():
-        raise FieldError(("base_url",), f"{base_url!r} is not an address; write for example https://api.example.com/v1")
+    if not valid or parts.username is not None or parts.query or parts.fragment or not address.isascii():
+        raise FieldError(path, f"{address!r} is not an address; write for example {example}")
 
 
 def check_hosts(source: spec.ProviderSpec) -> None:
@@ -253,9 +254,54 @@ def compile_webhook(webhook: spec.Webhook | None, environ: Mapping[str, str]) ->
     """The webhook, when there is one."""
     if webhook is None:
         return None
-    task_id = _expression(("webhook", "task_id"), webhook.task_id)
-    secret: SecretStr | None = None
+    here = ("webhook", "verify")
+    keys: tuple[bytes, ...] = ()
     missing: list[str] = []
-    if isinstance(webhook.verify, spec.StandardWebhooksVerify | spec.HmacVerify):
-        secret, missing = _fill_secret(("webhook", "verify", "secret"), webhook.verify.secret, environ)
-    return CompiledWebhook(task_id, webhook.verify, None if missing else secret, tuple(missing))
+    message: SignedMessage | None = None
+    match webhook.verify:
+        case spec.StandardWebhooksVerify(secret=text):
+            keys, missing = _webhook_keys(text, environ, standard_key)
+        case spec.HmacVerify(secret=text) as verify:
+            keys, missing = _webhook_keys(text, environ, str.encode)
+            message = _message(verify)
+        case spec.FalVerify(jwks=address) | spec.JwtJwksVerify(jwks=address):
+            _check_address((*here, "jwks"), address, "https://api.example.com/.well-known/jwks.json")
+        case spec.NoVerify():
+            pass
+    return CompiledWebhook(
+        task_id=_expression(("webhook", "task_id"), webhook.task_id),
+        event=optional_at(("webhook", "event"), webhook.event),
+        challenge=optional_at(("webhook", "challenge"), webhook.challenge),
+        verify=webhook.verify,
+        keys=keys,
+        message=message,
+        missing_secrets=tuple(missing),
+    )
+
+
+def _webhook_keys(
+    text: str, environ: Mapping[str, str], key_of: Callable[[str], bytes]
+) -> tuple[tuple[bytes, ...], list[str]]:
+    path = ("webhook", "verify", "secret")
+    setting, missing = _fill_secret(path, text, environ)
+    if missing:
+        return (), missing
+    names = ", ".join(_VARIABLE.findall(text))
+    try:
+        keys = tuple(key_of(secret) for secret in secrets_of(setting.get_secret_value()))
+    except ValueError as error:
+        raise FieldError(path, f"{names}: {error}") from None
+    if not keys:
+        raise FieldError(path, f"{names} holds no secret; copy it again")
+    return keys, []
+
+
+def _message(verify: spec.HmacVerify) -> SignedMessage:
+    try:
+        message = compile_message(verify.message)
+    except ValueError as error:
+        raise FieldError(("webhook", "verify", "message"), str(error)) from None
+    if verify.timestamp is not None and f"header:{verify.timestamp.lower()}" not in message.places:
+        problem = f"the message must hold {{header:{verify.timestamp}}}, or anybody could change the moment"
+        raise FieldError(("webhook", "verify", "timestamp"), problem)
+    return message

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
 from backstop_common.providers import specification as spec
 from backstop_common.providers.expressions import Expression
 from backstop_common.providers.templates import Template
+from backstop_common.providers.webhook_signing import SignedMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +70,27 @@ class CompiledAuth:
 
 @dataclass(frozen=True, slots=True)
 class CompiledWebhook:
-    """`secret` is None when the verification needs none, or when `missing_secrets` names its variable."""
+    """`keys` are what signatures are made with: none when the verification needs no secret, or when `missing_secrets`
+    names its variable; several while one replaces another. `message` is what an `hmac` covers.
+    """
 
     task_id: Expression
+    event: Expression | None
+    challenge: Expression | None
     verify: spec.StandardWebhooksVerify | spec.FalVerify | spec.HmacVerify | spec.JwtJwksVerify | spec.NoVerify
-    secret: SecretStr | None
+    keys: tuple[bytes, ...] = field(repr=False)
+    message: SignedMessage | None
     missing_secrets: tuple[str, ...]
+
+    @property
+    def key_address(self) -> str | None:
+        """Where the provider publishes the keys it signs with; None when it signs with a secret or not at all."""
+        return self.verify.jwks if isinstance(self.verify, spec.FalVerify | spec.JwtJwksVerify) else None
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether signatures can be verified here: the provider signs, and the secret for it is set."""
+        return not isinstance(self.verify, spec.NoVerify) and not self.missing_secrets
 
 
 @dataclass(frozen=True, slots=True)

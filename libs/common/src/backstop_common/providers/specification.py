@@ -232,7 +232,10 @@ class FalVerify(Part):
 
 
 class HmacVerify(Part):
-    """An HMAC over a message made of the task id, headers and the body."""
+    """An HMAC over a message made of the task id, headers and the body.
+
+    `timestamp` names the header with the moment in seconds, when there is one; it has to be part of the message.
+    """
 
     kind: Literal["hmac"]
     algo: Literal["sha256", "sha512"] = "sha256"
@@ -240,14 +243,19 @@ class HmacVerify(Part):
     prefix: str = ""
     header: str
     message: str = "{body}"
+    timestamp: str | None = None
+    tolerance: Duration = 300.0
     secret: str
 
 
 class JwtJwksVerify(Part):
-    """A JWT (RS256) against published keys."""
+    """A JWT (RS256) in a header, against published keys; with `audience`, it must be meant for that."""
 
     kind: Literal["jwt_rs256_jwks"]
     jwks: str
+    header: str = "webhook-signature"
+    audience: str | None = None
+    tolerance: Duration = 300.0
 
 
 class NoVerify(Part):
@@ -257,9 +265,15 @@ class NoVerify(Part):
 
 
 class Webhook(Part):
-    """Where a webhook names its task, and how it is verified."""
+    """Where a webhook names its task, and how it is verified.
+
+    `event` is the provider's word for what happened, for the timeline; nothing is decided by it. `challenge` is a value
+    that the provider wants back before it sends anything.
+    """
 
     task_id: str
+    event: str | None = None
+    challenge: str | None = None
     verify: Annotated[
         StandardWebhooksVerify | FalVerify | HmacVerify | JwtJwksVerify | NoVerify, Field(discriminator="kind")
     ]
