@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from backstop_sandbox.faults.words import FAULTS_OF, Fault, Side
+
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:~-]{0,127}")
 SAFE_APP = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9][A-Za-z0-9_.-]*){1,3}")
 MOST_OUTPUTS = 50
@@ -75,6 +77,9 @@ class Script:
     message: str = ""
     error_type: str | None = None
     file: FileBehaviour = FileBehaviour.OK
+    api_fault: Fault | None = None
+    file_fault: Fault | None = None
+    fault_times: int | None = None
 
     @property
     def key(self) -> str:
@@ -88,6 +93,12 @@ class Script:
     @property
     def media_type(self) -> str:
         return "video/mp4" if self.kind is Kind.VIDEO else "image/png"
+
+    def fault_at(self, side: Side, turn: int) -> Fault | None:
+        """What goes wrong at the how-manieth question or download, counted from 1."""
+        if self.fault_times is not None and turn > self.fault_times:
+            return None
+        return self.api_fault if side is Side.API else self.file_fault
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -121,6 +132,9 @@ def parse_script(raw: object) -> Script:
         message=_text(raw, "message", ""),
         error_type=_text(raw, "error_type", "") or None,
         file=_word(FileBehaviour, raw, "file", _gone(behaviour, provider)),
+        api_fault=_fault(raw, "api_fault", Side.API),
+        file_fault=_fault(raw, "file_fault", Side.FILE),
+        fault_times=_fault_times(raw),
     )
 
 
@@ -129,6 +143,28 @@ def _gone(behaviour: Behaviour, provider: Provider) -> FileBehaviour:
     if behaviour is not Behaviour.EXPIRED:
         return FileBehaviour.OK
     return FileBehaviour.FORBIDDEN if provider is Provider.KIE else FileBehaviour.MISSING
+
+
+def _fault(raw: dict[str, Any], name: str, side: Side) -> Fault | None:
+    if raw.get(name) is None:
+        return None
+    try:
+        return fault_word(raw[name], side)
+    except ValueError as error:
+        raise ScriptError(f"{name}: {error}") from error
+
+
+def fault_word(value: object, side: Side) -> Fault:
+    """The fault of a word. Raises ValueError telling which there are on this side."""
+    if not isinstance(value, str) or value not in FAULTS_OF[side]:
+        raise ValueError(f"one of {', '.join(sorted(FAULTS_OF[side]))}, not {value!r}")
+    return Fault(value)
+
+
+def _fault_times(raw: dict[str, Any]) -> int | None:
+    if raw.get("fault_times") is None:
+        return None
+    return int(_number(raw, "fault_times", 1, lowest=1, highest=1000))
 
 
 def _outputs(raw: dict[str, Any], behaviour: Behaviour) -> int:

@@ -18,6 +18,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from backstop_sandbox.chat.room import ChatRoom
+from backstop_sandbox.faults.connections import Connections, tracking
 from backstop_sandbox.keeper import Keeper
 from backstop_sandbox.mailbox import Mailbox
 from backstop_sandbox.settings import SandboxSettings, SettingError
@@ -62,8 +63,9 @@ class Sandbox:
             starting.push_async_callback(mail_server.stop)
             await mail_server.start(smtp)
             stopping = asyncio.Event()
-            parts = Parts(self.world, self.mailbox, self.chats, mail_server, stopping, forget)
-            server = Server(_config(build_app(parts, self.settings.assets_dir)))
+            connections = Connections(stopping)
+            parts = Parts(self.world, self.mailbox, self.chats, mail_server, stopping, connections, forget)
+            server = Server(_config(build_app(parts, self.settings.assets_dir), connections))
             await _serve(server, http, stopping, starting)
             self.url = _url(self.settings.host, http.getsockname()[1])
             self.smtp_port = mail_server.port
@@ -128,9 +130,10 @@ async def _serve(server: Server, listener: socket.socket, stopping: asyncio.Even
     await server.listening.wait()
 
 
-def _config(app: Starlette) -> uvicorn.Config:
+def _config(app: Starlette, connections: Connections) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=tracking(connections),
         lifespan="off",
         ws="none",
         log_config=None,

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from backstop_sandbox.faults.words import Fault, Side
 from backstop_sandbox.script import Provider, Script, parse_script
 from backstop_sandbox.stages import Trouble, View, output_path, stage_at
+from backstop_sandbox.visits import Visits
 
 
 @dataclass(slots=True)
@@ -47,6 +49,14 @@ class Outage:
 
 
 @dataclass(slots=True)
+class WorldFault:
+    """All providers, or the file host as a whole, misbehave for the next `times` requests; None means until lifted."""
+
+    fault: Fault
+    times: int | None = None
+
+
+@dataclass(slots=True)
 class World:
     """All generations by (provider, id)."""
 
@@ -56,6 +66,8 @@ class World:
     by_key: dict[str, Generation] = field(default_factory=dict)
     outages: dict[Provider, Outage] = field(default_factory=dict)
     unknown_polls: dict[Provider, int] = field(default_factory=dict)
+    faults: dict[Side, WorldFault] = field(default_factory=dict)
+    visits: Visits = field(default_factory=Visits)
 
     def register(self, script: Script) -> Generation:
         """Play this script from now on; the same script again changes nothing, another one starts afresh."""
@@ -103,11 +115,25 @@ class World:
                 del self.outages[provider]
         return outage.trouble
 
+    def fault_of(self, side: Side, generation: Generation) -> Fault | None:
+        """What goes wrong with this request: the whole world's fault first, then the script's own."""
+        everywhere = self.faults.get(side)
+        if everywhere is None:
+            turn = generation.polls if side is Side.API else generation.downloads
+            return generation.script.fault_at(side, turn)
+        if everywhere.times is not None:
+            everywhere.times -= 1
+            if everywhere.times <= 0:
+                del self.faults[side]
+        return everywhere.fault
+
     def clear(self) -> None:
         self.generations.clear()
         self.by_key.clear()
         self.outages.clear()
         self.unknown_polls.clear()
+        self.faults.clear()
+        self.visits.clear()
         self.on_change()
 
     def dump(self) -> list[dict[str, Any]]:

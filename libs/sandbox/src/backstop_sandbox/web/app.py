@@ -12,6 +12,8 @@ from starlette.types import Receive, Scope, Send
 
 from backstop_sandbox.web.chat_routes import ChatRoutes
 from backstop_sandbox.web.control_routes import ControlRoutes
+from backstop_sandbox.web.elsewhere_routes import ElsewhereRoutes
+from backstop_sandbox.web.fault_routes import FaultRoutes
 from backstop_sandbox.web.file_routes import FileRoutes
 from backstop_sandbox.web.pages import Pages
 from backstop_sandbox.web.parts import Parts
@@ -24,8 +26,10 @@ def build_app(parts: Parts, assets_dir: Path | None) -> Starlette:
         Route("/readyz", _alive),
         *ProviderRoutes(parts).routes(),
         *FileRoutes(parts).routes(),
+        *ElsewhereRoutes(parts).routes(),
         *ChatRoutes(parts).routes(),
         *ControlRoutes(parts).routes(),
+        *FaultRoutes(parts).routes(),
         *Pages(parts).routes(),
     ]
     if assets_dir is not None:

@@ -3,8 +3,6 @@
 A body that cannot be used is answered 422 with a problem whose detail names the field; nothing of it is applied.
 """
 
-import json
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -13,14 +11,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from backstop_sandbox.faults.words import Fault
 from backstop_sandbox.media import label_of, output
-from backstop_sandbox.script import FileBehaviour, Provider, ScriptError, parse_script
+from backstop_sandbox.script import FileBehaviour, Provider, Script, parse_script
 from backstop_sandbox.stages import Stage, final_stage, output_path
+from backstop_sandbox.web.bodies import json_body, naming_the_field, problem
 from backstop_sandbox.web.parts import Parts, origin_of
-from backstop_sandbox.web.switches import SwitchError, parse_mail_switches, parse_outage, parse_refusals
+from backstop_sandbox.web.switches import parse_mail_switches, parse_outage, parse_refusals
 from backstop_sandbox.world import Generation
 
-Handler = Callable[[Request], Awaitable[Response]]
 UNREADABLE = frozenset(
     {
         FileBehaviour.MISSING,
@@ -30,6 +29,7 @@ UNREADABLE = frozenset(
         FileBehaviour.PRIVATE_REDIRECT,
     }
 )
+HARMLESS = frozenset({None, Fault.WRONG_TYPE, Fault.REDIRECT_ELSEWHERE, Fault.FLAPPING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +39,21 @@ class ControlRoutes:
     def routes(self) -> list[Route]:
         return [
             Route("/control/generations", self.generations, methods=["GET"]),
-            Route("/control/generations", _naming_the_field(self.register), methods=["POST"]),
+            Route("/control/generations", naming_the_field(self.register), methods=["POST"]),
             Route("/control/files", self.files, methods=["GET"]),
-            Route("/control/providers/{provider}", _naming_the_field(self.outage), methods=["PUT", "DELETE"]),
+            Route("/control/providers/{provider}", naming_the_field(self.outage), methods=["PUT", "DELETE"]),
             Route("/control/mails", self.mails, methods=["GET"]),
             Route("/control/mails/{number:int}", self.mail, methods=["GET"]),
             Route("/control/mailbox", self.mailbox, methods=["GET"]),
-            Route("/control/mailbox", _naming_the_field(self.switch_mailbox), methods=["PUT"]),
+            Route("/control/mailbox", naming_the_field(self.switch_mailbox), methods=["PUT"]),
             Route("/control/chats", self.chats, methods=["GET"]),
-            Route("/control/chats/refusals", _naming_the_field(self.refuse_chats), methods=["PUT"]),
+            Route("/control/chats/refusals", naming_the_field(self.refuse_chats), methods=["PUT"]),
             Route("/control/reset", self.reset, methods=["POST"]),
         ]
 
     async def register(self, request: Request) -> Response:
         """One script or a list; either all are registered or none."""
-        raw = await _body(request)
+        raw = await json_body(request)
         scripts = [parse_script(one) for one in (raw if isinstance(raw, list) else [raw])]
         generations = [self.parts.world.register(script).as_json() for script in scripts]
         return JSONResponse({"generations": generations}, HTTPStatus.CREATED)
@@ -73,11 +73,11 @@ class ControlRoutes:
         try:
             provider = Provider(request.path_params["provider"])
         except ValueError:
-            return _problem(HTTPStatus.NOT_FOUND, f"provider: one of {', '.join(Provider)}")
+            return problem(HTTPStatus.NOT_FOUND, f"provider: one of {', '.join(Provider)}")
         if request.method == "DELETE":
             self.parts.world.outages.pop(provider, None)
         else:
-            self.parts.world.outages[provider] = parse_outage(await _body(request))
+            self.parts.world.outages[provider] = parse_outage(await json_body(request))
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def mails(self, request: Request) -> Response:
@@ -89,7 +89,7 @@ class ControlRoutes:
     async def mail(self, request: Request) -> Response:
         mail = self.parts.mailbox.find(request.path_params["number"])
         if mail is None:
-            return _problem(HTTPStatus.NOT_FOUND, "number: no such mail")
+            return problem(HTTPStatus.NOT_FOUND, "number: no such mail")
         return JSONResponse(mail.as_json())
 
     async def mailbox(self, _request: Request) -> Response:
@@ -106,7 +106,7 @@ class ControlRoutes:
 
     async def switch_mailbox(self, request: Request) -> Response:
         """Replaces all switches: what is not named is off."""
-        switches = parse_mail_switches(await _body(request))
+        switches = parse_mail_switches(await json_body(request))
         self.parts.mailbox.refused = switches.refused
         self.parts.mailbox.deferred = switches.deferred
         await self.parts.mail_server.set_down(switches.down)
@@ -119,7 +119,7 @@ class ControlRoutes:
 
     async def refuse_chats(self, request: Request) -> Response:
         """Replaces all refusals; an empty list lifts them."""
-        self.parts.chats.refusals = parse_refusals(await _body(request))
+        self.parts.chats.refusals = parse_refusals(await json_body(request))
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def reset(self, _request: Request) -> Response:
@@ -149,29 +149,12 @@ def _expected(generation: Generation, origin: str) -> list[dict[str, Any]]:
                 "sha256": held.sha256,
                 "size": len(held.data),
                 "media_type": held.media_type,
-                "readable": script.file not in UNREADABLE,
+                "readable": _readable(script),
             }
         )
     return rows
 
 
-async def _body(request: Request) -> Any:
-    try:
-        return json.loads(await request.body())
-    except ValueError as error:
-        raise SwitchError(f"the body is not JSON: {error}") from error
-
-
-def _naming_the_field(handler: Handler) -> Handler:
-    async def answer(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except (ScriptError, SwitchError) as error:
-            return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
-
-    return answer
-
-
-def _problem(status: HTTPStatus, detail: str) -> Response:
-    body = {"title": status.phrase, "status": status.value, "detail": detail}
-    return JSONResponse(body, status, media_type="application/problem+json")
+def _readable(script: Script) -> bool:
+    """Whether the file host gives the file out, be it after some tries."""
+    return script.file not in UNREADABLE and (script.file_fault in HARMLESS or script.fault_times is not None)

@@ -12,10 +12,14 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from backstop_sandbox.byte_ranges import Unsatisfiable, requested_part
+from backstop_sandbox.faults.playing import faulty
+from backstop_sandbox.faults.redirects import OTHER_NAME
+from backstop_sandbox.faults.transport import Sent
+from backstop_sandbox.faults.words import Side
 from backstop_sandbox.media import Output, label_of, output
 from backstop_sandbox.script import FileBehaviour
 from backstop_sandbox.stages import Stage, final_stage
-from backstop_sandbox.web.parts import Parts
+from backstop_sandbox.web.parts import Parts, origin_of, path_of
 from backstop_sandbox.world import Generation
 
 CREDENTIALS = ("authorization", "cookie", "x-api-key", "x-key", "x-goog-api-key")
@@ -37,16 +41,34 @@ class FileRoutes:
     async def file(self, request: Request) -> Response:
         generation = self.parts.world.by_key.get(request.path_params["key"])
         index = request.path_params["index"]
-        if generation is None or not _exists(generation, index, request.path_params["extension"]):
+        if generation is None or not exists(generation, index, request.path_params["extension"]):
             return _missing()
-        if "preview" not in request.query_params:
-            leaked = any(request.headers.get(name) for name in CREDENTIALS)
-            self.parts.world.downloaded(generation, with_credentials=leaked)
         held = output(generation.script.kind, label_of(generation.script, index))
-        return _misbehaving(request, generation, held) or served(request, held)
+        if "preview" in request.query_params:
+            return _misbehaving(request, generation, held) or served(request, held)
+        leaked = any(request.headers.get(name) for name in CREDENTIALS)
+        self.parts.world.downloaded(generation, with_credentials=leaked)
+        return (
+            self._faulty(request, generation, held) or _misbehaving(request, generation, held) or served(request, held)
+        )
+
+    def _faulty(self, request: Request, generation: Generation, held: Output) -> Response | None:
+        world = self.parts.world
+        fault = world.fault_of(Side.FILE, generation)
+        if fault is None:
+            return None
+        return faulty(
+            fault,
+            Sent(held.data, held.media_type),
+            connections=self.parts.connections,
+            origin=origin_of(request),
+            path=path_of(request),
+            turn=generation.downloads,
+            now=world.now(),
+        )
 
 
-def _exists(generation: Generation, index: int, extension: str) -> bool:
+def exists(generation: Generation, index: int, extension: str) -> bool:
     script = generation.script
     return final_stage(script) in WITH_FILES and index < script.outputs and extension == script.extension
 
@@ -104,10 +126,9 @@ async def _pieces(data: bytes) -> AsyncIterator[bytes]:
 
 def _other_origin(request: Request) -> str:
     """The same file under the loopback address's other name."""
-    names = {"127.0.0.1": "localhost", "localhost": "127.0.0.1"}
     host = request.url.hostname or ""
     address = request.url.include_query_params(direct="1")
-    return str(address.replace(hostname=names.get(host, host)))
+    return str(address.replace(hostname=OTHER_NAME.get(host, host)))
 
 
 class Truncated(Response):

@@ -16,6 +16,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from backstop_sandbox.chat.cards import post_of
+from backstop_sandbox.faults.words import Side
 from backstop_sandbox.script import FileBehaviour
 from backstop_sandbox.stages import Stage, final_stage, output_path
 from backstop_sandbox.web.parts import Parts, origin_of
@@ -32,6 +33,7 @@ MAIL_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data: http://localhost:* http://127.0.0.1:*; "
     "sandbox allow-popups allow-popups-to-escape-sandbox; frame-ancestors 'self'"
 )
+FAULTY = {Side.API: "every provider", Side.FILE: "the file host"}
 HEAD = re.compile(r"<head\b[^>]*>", re.IGNORECASE)
 # A link in a mail opens beside the sandbox, not inside the little frame.
 NEW_TAB = '<base target="_blank">'
@@ -108,6 +110,7 @@ class Pages:
         """The switches that are on, in words."""
         mailbox, chats = self.parts.mailbox, self.parts.chats
         troubles = [f"{name} answers {outage.trouble.status}" for name, outage in self.parts.world.outages.items()]
+        troubles += [f"{FAULTY[side]}: {one.fault}" for side, one in self.parts.world.faults.items()]
         troubles += [f"{one.vendor} answers {one.status}" for one in chats.refusals]
         troubles += [f"mail to {name} is refused" for name in sorted(mailbox.refused)]
         troubles += [f"mail to {name} is put off" for name in sorted(mailbox.deferred)]

@@ -8,10 +8,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from backstop_sandbox.faults.playing import faulty
+from backstop_sandbox.faults.transport import Sent
+from backstop_sandbox.faults.words import Side
 from backstop_sandbox.providers import fal, kie, replicate
 from backstop_sandbox.script import Behaviour, Provider
 from backstop_sandbox.stages import Answer, Stage, Trouble, View, trouble_at
-from backstop_sandbox.web.parts import Parts, origin_of
+from backstop_sandbox.web.parts import Parts, origin_of, path_of
 
 UNAUTHORIZED = frozenset({401, 403})
 
@@ -72,7 +75,7 @@ class ProviderRoutes:
             return _response(FAL.unknown())
         if view.stage is Stage.TROUBLE:
             return _response(FAL.trouble(trouble_at(view.script, view.poll)))
-        return _response(fal.request_result(view))
+        return self._with_faults(request, view, _response(fal.request_result(view)))
 
     async def _poll(self, request: Request, dialect: Dialect, task: str) -> Response:
         refusal = self._refusal(request, dialect)
@@ -85,7 +88,25 @@ class ProviderRoutes:
             return _response(dialect.trouble(trouble_at(view.script, view.poll)))
         if view.script.behaviour is Behaviour.SLOW and await self._stopped_within(view.script.delay_seconds):
             return _response(dialect.trouble(Trouble(503)))
-        return _response(dialect.task(view))
+        return self._with_faults(request, view, _response(dialect.task(view)))
+
+    def _with_faults(self, request: Request, view: View, honest: Response) -> Response:
+        """The honest answer, or what the fault of this generation or of the whole world makes of it."""
+        world = self.parts.world
+        fault = world.fault_of(Side.API, world.generations[view.script.provider, view.script.id])
+        if fault is None:
+            return honest
+        sent = Sent(bytes(honest.body), "application/json")
+        answer = faulty(
+            fault,
+            sent,
+            connections=self.parts.connections,
+            origin=origin_of(request),
+            path=path_of(request),
+            turn=view.poll,
+            now=view.now,
+        )
+        return answer or honest
 
     def _refusal(self, request: Request, dialect: Dialect) -> Answer | None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")

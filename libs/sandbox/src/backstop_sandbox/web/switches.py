@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from backstop_sandbox.chat.room import Refusal, Vendor
+from backstop_sandbox.faults.words import Side
+from backstop_sandbox.script import fault_word
 from backstop_sandbox.stages import Trouble
-from backstop_sandbox.world import Outage
+from backstop_sandbox.world import Outage, WorldFault
 
 LOWEST_ERROR = 400
 HIGHEST_ERROR = 599
@@ -42,6 +44,20 @@ def parse_mail_switches(raw: object) -> MailSwitches:
 def parse_outage(raw: object) -> Outage:
     body = _object(raw, {"status", "times", "retry_after_seconds"})
     return Outage(Trouble(_status(body), int(_seconds(body))), _times(body, "times"))
+
+
+def parse_faults(raw: object) -> dict[Side, WorldFault]:
+    """`{"api": word, "file": word, "times": number}`, each of them optional."""
+    body = _object(raw, {"api", "file", "times"})
+    times = _times(body, "times")
+    return {side: _fault(body, side, times) for side in Side if body.get(side.value) is not None}
+
+
+def _fault(body: dict[str, Any], side: Side, times: int | None) -> WorldFault:
+    try:
+        return WorldFault(fault_word(body[side.value], side), times)
+    except ValueError as error:
+        raise SwitchError(f"{side.value}: {error}") from error
 
 
 def parse_refusals(raw: object) -> list[Refusal]:
