@@ -12,7 +12,8 @@ from backstop_common.database import Transactions
 class BeatActiveRuns:
     """Report that a worker is there for every active run, and learn which they are.
 
-    A run that has been silent for too long is not taken up again: the watchdog closes it.
+    A run that has been silent for too long is not taken up again: the watchdog closes it. A dry run is beaten for by
+    the one worker that carries it.
 
     Raises:
         TransientError: the database is away.
@@ -26,7 +27,7 @@ class BeatActiveRuns:
         async with self.transactions.begin() as tx:
             rows = await tx.rows(
                 "WITH active AS (SELECT id, started_at FROM cron_job_executions WHERE status = 'running'"
-                " AND deadline_at >= clock_timestamp()"
+                " AND NOT dry_run AND deadline_at >= clock_timestamp()"
                 " AND heartbeat_at >= clock_timestamp() - make_interval(secs => :silent_after)),"
                 " beaten AS (UPDATE cron_job_executions SET heartbeat_at = clock_timestamp() WHERE id IN"
                 " (SELECT id FROM cron_job_executions WHERE id IN (SELECT id FROM active)"

@@ -36,10 +36,21 @@ class FinishRun:
         1. Lock the run's row; somebody else may have ended it already.
         2. In a statement of its own (its snapshot is newer than the lock): is anything left?
         3. If not: completed, with `run.finished` in the same transaction.
+
+        A dry run leaves everything open, so only whoever carries it knows when it is over.
         """
         async with self.transactions.begin() as tx:
             run = await _locked(tx, run_id)
-            if run is None or await tx.value(_OPEN, horizon=run["horizon_at"]):
+            if run is None or run["dry_run"] or await tx.value(_OPEN, horizon=run["horizon_at"]):
+                return False
+            finished = await self._end(tx, run_id, status="completed", error_message=None)
+        _tell(finished)
+        return True
+
+    async def as_previewed(self, run_id: UUID) -> bool:
+        """Complete a dry run that has asked about everything."""
+        async with self.transactions.begin() as tx:
+            if await _locked(tx, run_id) is None:
                 return False
             finished = await self._end(tx, run_id, status="completed", error_message=None)
         _tell(finished)
@@ -79,6 +90,7 @@ def _tell(message: RunFinished) -> None:
         status=message.status,
         duration_ms=message.duration_ms,
         error=message.error_message,
+        dry_run=message.dry_run,
         degraded_providers=message.degraded_providers,
         **message.results.model_dump(),
     )
@@ -87,7 +99,8 @@ def _tell(message: RunFinished) -> None:
 async def _locked(tx: Transaction, run_id: UUID) -> RowMapping | None:
     """The run's row, locked; None when it is over."""
     return await tx.row(
-        "SELECT horizon_at FROM cron_job_executions WHERE id = :run AND status = 'running' FOR UPDATE", run=run_id
+        "SELECT horizon_at, dry_run FROM cron_job_executions WHERE id = :run AND status = 'running' FOR UPDATE",
+        run=run_id,
     )
 
 
@@ -112,4 +125,5 @@ def _message(row: RowMapping) -> RunFinished:
         ),
         error_message=row["error_message"],
         degraded_providers=tuple(row["degraded_providers"]),
+        dry_run=row["dry_run"],
     )

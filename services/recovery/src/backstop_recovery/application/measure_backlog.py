@@ -31,7 +31,7 @@ class MeasureBacklog:
             )
             ended = await reading.rows(
                 "SELECT name, (SELECT extract(epoch FROM max(completed_at))::float FROM cron_job_executions"
-                " WHERE job_name = name AND status IN ('completed', 'failed')) AS last FROM jobs"
+                " WHERE job_name = name AND status IN ('completed', 'failed') AND NOT dry_run) AS last FROM jobs"
             )
             frozen = await reading.value("SELECT coalesce(sum(frozen_balance), 0)::bigint FROM credit_accounts")
         found = {row["provider"]: row for row in rows}

@@ -33,7 +33,9 @@ PROVIDER_REQUESTS = Histogram(
 
 
 def observe_run(message: RunFinished) -> None:
-    """Count a run that ended."""
+    """Count a run that ended; a dry run is none."""
+    if message.dry_run:
+        return
     _RUNS.labels(job=message.job_name, status=message.status, trigger=message.trigger).inc()
     _RUN_DURATION.labels(job=message.job_name).observe(message.duration_ms / 1000)
 

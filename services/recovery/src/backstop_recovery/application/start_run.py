@@ -25,9 +25,10 @@ class StartRun:
 
     1. Lock the job's row: two ticks of one job are decided one after the other.
     2. Paused (a manual trigger works all the same) or already running with overlap `skip`: insert the run as
-       `skipped`, with the reason.
-    3. Otherwise insert it as `running`: its horizon, the moment up to which tasks are due for it, is now.
-    4. Write one `run.sweep` doorbell per replica that may help, and `run.started`.
+       `skipped`, with the reason. Dry runs and others are in each other's way never.
+    3. Otherwise insert it as `running`: its horizon, the moment up to which tasks are due for it, is now. So is its
+       heartbeat, by which whoever carries a dry run sees that nobody does yet.
+    4. Write one `run.sweep` doorbell per replica that may help (a dry run is carried by one), and `run.started`.
 
     Raises:
         PermanentError: there is no such job.
@@ -51,27 +52,36 @@ class StartRun:
                 return
             if reason is None:
                 await tx.publish_all(self._messages(run, tick, started_at))
-        _log.info("run_skipped" if reason else "run_started", run_id=str(run), job=tick.job_name, reason=reason)
+        _log.info(
+            "run_skipped" if reason else "run_started",
+            run_id=str(run),
+            job=tick.job_name,
+            dry_run=tick.dry_run,
+            reason=reason,
+        )
 
     async def _reason_to_skip(self, tx: Transaction, tick: TickDue, job: RowMapping | None) -> str | None:
         if job is None:
             raise PermanentError(f"there is no job {tick.job_name!r}")
-        if job["paused_at"] is not None and tick.trigger == "schedule":
+        if job["paused_at"] is not None and tick.trigger == "schedule" and not tick.dry_run:
             return "the job is paused"
         if job["overlap"] == "skip":
             active = await tx.value(
-                "SELECT id FROM cron_job_executions WHERE job_name = :job AND status = 'running' LIMIT 1",
+                "SELECT id FROM cron_job_executions"
+                " WHERE job_name = :job AND status = 'running' AND dry_run = :dry_run LIMIT 1",
                 job=tick.job_name,
+                dry_run=tick.dry_run,
             )
             if active is not None:
-                return f"run {active} is still active"
+                return f"{'dry run' if tick.dry_run else 'run'} {active} is still active"
         return None
 
     async def _insert(self, tx: Transaction, run: UUID, tick: TickDue, reason: str | None) -> datetime | None:
         started_at: datetime | None = await tx.value(
-            "INSERT INTO cron_job_executions (id, job_name, tick_id, trigger, actor, scheduled_for, started_at,"
-            " completed_at, duration, status, results, error_message, horizon_at, heartbeat_at, deadline_at)"
-            " SELECT :run, :job, :tick, :trigger, :actor, :scheduled_for, t.now,"
+            "INSERT INTO cron_job_executions (id, job_name, tick_id, trigger, actor, dry_run, scheduled_for,"
+            " started_at, completed_at, duration, status, results, error_message, horizon_at, heartbeat_at,"
+            " deadline_at)"
+            " SELECT :run, :job, :tick, :trigger, :actor, :dry_run, :scheduled_for, t.now,"
             " CASE WHEN :skipped THEN t.now END, CASE WHEN :skipped THEN 0 END,"
             " CASE WHEN :skipped THEN 'skipped' ELSE 'running' END,"
             """ '{"completed": 0, "failed": 0, "stillProcessing": 0, "errors": 0, "totalFound": 0}'::jsonb,"""
@@ -82,6 +92,7 @@ class StartRun:
             tick=tick.tick_id,
             trigger=tick.trigger,
             actor=tick.actor,
+            dry_run=tick.dry_run,
             scheduled_for=tick.scheduled_for,
             skipped=reason is not None,
             reason=reason,
@@ -97,11 +108,12 @@ class StartRun:
             actor=tick.actor,
             scheduled_for=tick.scheduled_for,
             started_at=started_at,
+            dry_run=tick.dry_run,
         )
         bells = [
             Envelope.of(
                 RunSweep(run_id=run, bell=bell), event_id=event_id(RunSweep.type, run, bell), correlation_id=run
             )
-            for bell in range(self.parallelism)
+            for bell in range(1 if tick.dry_run else self.parallelism)
         ]
         return [*bells, Envelope.of(started, event_id=event_id(RunStarted.type, run), correlation_id=run)]
