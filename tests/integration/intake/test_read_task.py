@@ -51,6 +51,21 @@ async def test_a_recovered_task_tells_its_asset_charge_and_story(app: App, trans
     assert public["assets"][0]["url"] == f"https://cdn.example/{asset['key']}"
 
 
+async def test_the_story_of_a_task_ends_with_its_mail(app: App, transactions: Transactions) -> None:
+    await app.with_credits(30)
+    task_id = (await app.register()).json()["id"]
+    async with transactions.begin() as tx:
+        await tx.execute(
+            "INSERT INTO deliveries (id, key, channel, kind, recipient, task_id, payload, state, sent_at,"
+            " attempt_count) VALUES (gen_random_uuid(), 'mail', 'email', 'task-completed', 'ada@example.com', :task, '{}', 'sent',"
+            " clock_timestamp(), 1)",
+            task=task_id,
+        )
+    told = (await app.read(task_id)).json()["timeline"]
+    assert [(line["kind"], line["outcome"]) for line in told] == [("registered", None), ("email", "sent")]
+    assert told[-1]["detail"] == {"kind": "task-completed", "attempts": 1}
+
+
 async def test_a_failed_task_tells_why_and_what_came_back(app: App, transactions: Transactions) -> None:
     await Factory(transactions).job()
     await app.with_credits(30)

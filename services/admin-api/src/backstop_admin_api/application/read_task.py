@@ -30,7 +30,12 @@ _EVENTS = """
     SELECT * FROM (
         SELECT id, kind, run_id, verdict, outcome, detail, at FROM task_events
         WHERE task_id = :id ORDER BY id DESC LIMIT :limit
-    ) newest ORDER BY id
+    ) newest
+    UNION ALL
+    SELECT NULL, channel, run_id, NULL, state, jsonb_strip_nulls(jsonb_build_object(
+        'kind', kind, 'attempts', attempt_count, 'error', last_error)), coalesce(sent_at, created_at)
+    FROM deliveries WHERE task_id = :id
+    ORDER BY at, id
 """
 _SETTLEMENTS = ("charge", "release", "refund")
 
@@ -62,9 +67,9 @@ class TaskEntry:
 
 @dataclass(frozen=True, slots=True)
 class TaskEvent:
-    """One line of the timeline."""
+    """One line of the timeline; a delivery (`kind` is its channel, `outcome` its state) has no id of its own here."""
 
-    id: int
+    id: int | None
     kind: str
     run_id: UUID | None
     verdict: str | None

@@ -61,4 +61,5 @@ deliveries = Table(
     CheckConstraint("(state = 'sending') = (lease_holder IS NOT NULL)", name="lease_only_while_sending"),
     CheckConstraint("(state = 'sent') = (sent_at IS NOT NULL)", name="sent_at_when_sent"),
 )
+Index("ix_deliveries_task", deliveries.c.task_id, postgresql_where=text("task_id IS NOT NULL"))
 Index("ix_deliveries_open", deliveries.c.next_attempt_at, postgresql_where=text("state IN ('pending', 'sending')"))

@@ -19,6 +19,7 @@ def upgrade() -> None:
     _run_previews()
     for table in ("ticks", "cron_job_executions"):
         op.add_column(table, sa.Column("dry_run", sa.Boolean(), server_default=sa.text("false"), nullable=False))
+    op.create_index("ix_deliveries_task", "deliveries", ["task_id"], postgresql_where=sa.text("task_id IS NOT NULL"))
     _tasks()
 
 
@@ -101,6 +102,8 @@ def _tasks() -> None:
         "stuck_cause IN ('webhook_lost', 'provider_slow', 'provider_trouble', 'provider_denies', 'never_submitted',"
         " 'own_trouble')",
     )
+    op.add_column("tasks", sa.Column("last_denial", sa.Text(), nullable=True))
+    op.create_check_constraint(op.f("ck_tasks_last_denial"), "tasks", "last_denial IN ('id', 'output')")
     for moment in ("webhook_at", "withheld_at", "approved_at"):
         op.add_column("tasks", sa.Column(moment, sa.DateTime(timezone=True), nullable=True))
     op.drop_constraint(op.f("ck_tasks_status"), "tasks")
@@ -130,9 +133,7 @@ def _tasks() -> None:
         postgresql_where=sa.text("status = 'processing'"),
     )
     op.drop_index("ix_tasks_due", table_name="tasks")
-    op.create_index(
-        "ix_tasks_due", "tasks", ["next_check_at", "id"], postgresql_where=sa.text("status = 'processing'")
-    )
+    op.create_index("ix_tasks_due", "tasks", ["next_check_at", "id"], postgresql_where=sa.text("status = 'processing'"))
     op.create_index(
         "ix_tasks_late",
         "tasks",
