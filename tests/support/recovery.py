@@ -23,6 +23,7 @@ from backstop_recovery.application.settle_tasks import SettleTasks
 from backstop_recovery.application.start_run import StartRun
 from backstop_recovery.application.sweep import Sweep
 from backstop_recovery.domain.decision import Policy
+from backstop_recovery.domain.policies import Policies
 from backstop_recovery.domain.verdict import Output, OutputRole, Succeeded, Verdict
 from tests.support.factories import JOB
 
@@ -78,7 +79,7 @@ class RecoveryUnderTest:
 
     @property
     def resolve_task(self) -> ResolveTask:
-        return ResolveTask(self.providers, self.assets, self.policy, lambda: datetime.now(UTC), lambda: 0.5)
+        return ResolveTask(self.providers, self.assets, Policies(self.policy), lambda: datetime.now(UTC), lambda: 0.5)
 
     @property
     def settle_tasks(self) -> SettleTasks:
@@ -147,7 +148,7 @@ LEDGER_TRUTHS = {
     "held credits of a failed task were not released": """
         SELECT t.id FROM tasks t LEFT JOIN credit_transactions c ON c.task_id = t.id AND c.kind = 'release'
         WHERE t.billing = 'hold' AND t.credits > 0
-            AND (t.status IN ('failed', 'cancelled', 'expired', 'timed_out')) <> (c.id IS NOT NULL)""",
+            AND (t.status IN ('failed', 'cancelled', 'expired', 'asset_lost', 'timed_out')) <> (c.id IS NOT NULL)""",
 }
 """Questions whose answer must be none, in SQL that uses no product code."""
 

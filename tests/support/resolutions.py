@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from backstop_recovery.domain.asset import StoredAsset
 from backstop_recovery.domain.decision import Ending
 from backstop_recovery.domain.resolution import Completed, Ended, Errored, StillOpen
-from backstop_recovery.domain.task import Billing, Task
+from backstop_recovery.domain.task import Billing, Denial, Task
 from backstop_recovery.domain.verdict import OutputRole
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -45,7 +45,9 @@ def ended(task: Task | None = None, ending: Ending = Ending.FAILED) -> Ended:
 
 
 def still_open(task: Task | None = None, *, denied: bool = False) -> StillOpen:
-    return StillOpen(task or a_task(), "processing", 60.0, "the provider says 'processing'", denied)
+    return StillOpen(
+        task or a_task(), "processing", 60.0, "the provider says 'processing'", Denial.ID if denied else None
+    )
 
 
 def errored(task: Task | None = None, *, own: bool = True, needs_attention: bool = False) -> Errored:

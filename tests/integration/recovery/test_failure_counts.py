@@ -63,11 +63,15 @@ async def _counts(transactions: Transactions) -> tuple[int, int]:
     [
         ((AWAY, AWAY), (2, 0)),
         ((DENIAL, DENIAL), (0, 2)),
-        ((GONE, GONE), (2, 2)),
-        ((AWAY, GONE), (2, 1)),
+        ((GONE, GONE), (0, 2)),
+        ((AWAY, GONE), (1, 1)),
+        ((GONE, AWAY), (1, 1)),
+        ((DENIAL, AWAY), (1, 0)),
+        ((DENIAL, GONE), (0, 1)),
+        ((GONE, DENIAL), (0, 1)),
         ((AWAY, IGNORANCE), (1, 0)),
         ((DENIAL, IGNORANCE), (0, 1)),
-        ((GONE, IGNORANCE), (1, 1)),
+        ((GONE, IGNORANCE), (0, 1)),
         ((AWAY, RUNNING), (0, 0)),
         ((DENIAL, RUNNING), (0, 0)),
         ((GONE, RUNNING), (0, 0)),
@@ -77,6 +81,10 @@ async def _counts(transactions: Transactions) -> tuple[int, int]:
         "two denials of the id",
         "two denials of the file",
         "a failure of ours and a denial of the file",
+        "a denial of the file and a failure of ours",
+        "a success that we fail on ends the row of denials of the id",
+        "a denial of the file does not go on with those of the id",
+        "a denial of the id does not go on with those of the file",
         "ignorance keeps our failures",
         "ignorance keeps the denials of the id",
         "ignorance keeps the denials of the file",
@@ -104,14 +112,22 @@ async def test_a_person_has_to_look_although_the_provider_is_down_between_our_fa
         assert await reading.value("SELECT status FROM tasks") == "needs_attention"
 
 
-async def test_a_file_that_is_gone_three_times_has_expired_and_gives_the_credits_back(
+async def test_a_file_that_is_gone_three_times_is_lost_and_gives_the_credits_back(
     transactions: Transactions, factory: Factory, recovery: RecoveryUnderTest
 ) -> None:
     await _check(recovery, await factory.task(), GONE, GONE, GONE)
     async with transactions.read() as reading:
-        assert await reading.value("SELECT status FROM tasks") == "expired"
+        assert await reading.value("SELECT status FROM tasks") == "asset_lost"
         assert await reading.value("SELECT frozen_balance FROM credit_accounts") == 0
     assert await broken_truths(transactions) == {}
+
+
+async def test_failures_of_our_store_between_its_denials_do_not_keep_a_lost_file_open_for_ever(
+    transactions: Transactions, factory: Factory, recovery: RecoveryUnderTest
+) -> None:
+    await _check(recovery, await factory.task(), GONE, AWAY, GONE, AWAY, GONE)
+    async with transactions.read() as reading:
+        assert await reading.value("SELECT status FROM tasks") == "asset_lost"
 
 
 async def test_two_failures_of_our_store_do_not_confirm_that_a_file_is_gone(

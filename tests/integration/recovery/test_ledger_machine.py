@@ -41,7 +41,7 @@ from tests.support.recovery import RecoveryUnderTest, broken_truths, one_output
 
 T = TypeVar("T")
 
-FINAL = {"completed", "failed", "cancelled", "expired", "timed_out", "ignored"}
+FINAL = {"completed", "failed", "cancelled", "expired", "asset_lost", "timed_out", "ignored"}
 VERDICTS: list[Verdict] = [
     one_output(),
     one_output(),

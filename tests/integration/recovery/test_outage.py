@@ -24,7 +24,7 @@ class GuardedRecovery(RecoveryUnderTest):
     def resolve_task(self) -> ResolveTask:
         plain = RecoveryUnderTest.resolve_task.fget(self)  # type: ignore[attr-defined]
         self.guarded = self.guarded or GuardedProviders(self.providers, 8, HealthPolicy(), time.monotonic)
-        return ResolveTask(self.guarded, plain.assets, plain.policy, plain.now, plain.jitter)
+        return ResolveTask(self.guarded, plain.assets, plain.policies, plain.now, plain.jitter)
 
 
 async def test_an_outage_fails_no_task_and_degrades_the_run(transactions: Transactions) -> None:

@@ -111,7 +111,7 @@ def test_markup_in_names_and_messages_is_text() -> None:
     assert "<img src=x>" not in html
 
 
-@pytest.mark.parametrize("outcome", ["failed", "cancelled", "expired", "timed_out"])
+@pytest.mark.parametrize("outcome", ["failed", "cancelled", "expired", "asset_lost", "timed_out"])
 def test_every_end_of_a_task_has_its_words(outcome: str) -> None:
     text = letter_text(failure_letter(replace(FAILED, outcome=outcome), BRAND))
     assert "> NSFW content detected" in text

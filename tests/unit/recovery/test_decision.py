@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,11 +16,14 @@ from backstop_recovery.domain.decision import (
     Policy,
     Trouble,
     Wait,
-    copy_trouble,
+    copy_failed,
     decide,
     decide_without_id,
+    in_time,
     needs_attention,
+    output_gone,
 )
+from backstop_recovery.domain.task import Denial
 from backstop_recovery.domain.verdict import (
     Cancelled,
     Expired,
@@ -44,8 +49,15 @@ QUEUED = StillRunning(queued=True, state="IN_QUEUE")
 DENIED = NotFound("the provider knows no such id")
 
 
-def _decide(verdict: Verdict, *, age: float = 1200, jitter: float = 0.5, not_found_count: int = 0) -> Decision:
-    task = a_task(age_seconds=age, not_found_count=not_found_count)
+def _decide(
+    verdict: Verdict,
+    *,
+    age: float = 1200,
+    jitter: float = 0.5,
+    not_found_count: int = 0,
+    last_denial: Denial | None = Denial.ID,
+) -> Decision:
+    task = a_task(age_seconds=age, not_found_count=not_found_count, last_denial=last_denial)
     return decide(task, verdict, now=NOW, policy=POLICY, jitter=jitter)
 
 
@@ -69,14 +81,31 @@ def test_a_definitive_verdict_decides_at_any_age(verdict: Verdict, expected: Dec
     assert _decide(verdict, age=age) == expected
 
 
-@pytest.mark.parametrize("age", AGES)
 @pytest.mark.parametrize("outputs", [(), (THUMBNAIL,)], ids=["none", "a thumbnail only"])
-def test_a_success_without_a_primary_output_is_our_own_trouble_and_never_a_charge(
-    outputs: tuple[Output, ...], age: float
+@pytest.mark.parametrize(
+    ("denials_before", "age", "lost"),
+    [(0, GRACE, False), (1, GIVE_UP, False), (2, GRACE - 1, False), (2, GRACE, True), (50, GRACE, True)],
+)
+def test_a_success_without_a_primary_output_is_a_lost_asset_once_it_is_confirmed_and_never_a_charge(
+    outputs: tuple[Output, ...], denials_before: int, age: float, lost: bool
 ) -> None:
-    decision = _decide(Succeeded(outputs), age=age)
-    assert isinstance(decision, Trouble)
-    assert (decision.code, decision.own) == ("success_without_output", True)
+    decision = _decide(Succeeded(outputs), age=age, not_found_count=denials_before, last_denial=Denial.OUTPUT)
+    if lost:
+        assert isinstance(decision, End)
+        assert (decision.ending, decision.code) == (Ending.ASSET_LOST, "success_without_output")
+        assert f"({denials_before + 1} checks)" in decision.message
+    else:
+        assert isinstance(decision, Trouble)
+        assert (decision.code, decision.own, decision.denied) == ("success_without_output", False, Denial.OUTPUT)
+
+
+def test_denials_of_the_id_do_not_confirm_that_a_file_is_lost_nor_the_other_way_round() -> None:
+    lost = _decide(Succeeded(()), age=GIVE_UP, not_found_count=50, last_denial=Denial.ID)
+    denied = _decide(DENIED, age=GIVE_UP, not_found_count=50, last_denial=Denial.OUTPUT)
+    gone = output_gone(a_task(not_found_count=50, last_denial=Denial.ID), message="404", now=NOW, policy=POLICY)
+    assert isinstance(lost, Trouble)
+    assert isinstance(denied, Wait)
+    assert isinstance(gone, Trouble)
 
 
 @pytest.mark.parametrize("verdict", [RUNNING, QUEUED], ids=["running", "queued"])
@@ -85,7 +114,7 @@ def test_what_still_runs_waits_until_the_give_up_age(verdict: StillRunning, age:
     decision = _decide(verdict, age=age)
     assert isinstance(decision, Wait)
     assert verdict.state in decision.message
-    assert not decision.denied
+    assert decision.denied is None
 
 
 @pytest.mark.parametrize("verdict", [RUNNING, QUEUED], ids=["running", "queued"])
@@ -120,7 +149,7 @@ def test_denials_end_a_task_after_enough_confirmations_and_enough_age(
         assert f"({denials_before + 1} checks)" in decision.message
     else:
         assert isinstance(decision, Wait)
-        assert decision.denied
+        assert decision.denied is Denial.ID
 
 
 @pytest.mark.parametrize("age", AGES)
@@ -143,18 +172,17 @@ def test_the_providers_wish_can_only_lengthen_the_pause(retry_after: float | Non
 @pytest.mark.parametrize(
     ("age", "jitter", "expected"),
     [
-        (-3600, 0.5, 15.0),
-        (0, 0.5, 15.0),
-        (149, 0.5, 15.0),
-        (150, 0.5, 15.0),
-        (160, 0.5, 16.0),
+        (-3600, 0.0, 15.0),
+        (0, 0.5, 15.75),
+        (149, 0.0, 15.0),
+        (150, 1.0, 16.5),
+        (200, 0.5, 20.0),
         (1200, 0.0, 108.0),
         (1200, 0.5, 120.0),
         (1200, 1.0, 132.0),
-        (2999, 0.5, 299.9),
-        (3000, 0.5, 300.0),
-        (80_000, 0.5, 300.0),
-        (80_000, 1.0, 330.0),
+        (3000, 0.0, 270.0),
+        (80_000, 0.5, 285.0),
+        (80_000, 1.0, 300.0),
     ],
 )
 def test_the_pause_is_a_tenth_of_the_age_within_bounds(age: float, jitter: float, expected: float) -> None:
@@ -168,13 +196,11 @@ def test_the_pause_is_a_tenth_of_the_age_within_bounds(age: float, jitter: float
     jitter=st.floats(min_value=0, max_value=1),
     verdict=st.sampled_from([RUNNING, QUEUED, DENIED, Unknown(UnknownReason.TIMED_OUT, "slow"), Succeeded(())]),
 )
-def test_a_pause_is_never_shorter_or_longer_than_the_policy_with_its_jitter(
-    age: float, jitter: float, verdict: Verdict
-) -> None:
+def test_a_pause_is_never_shorter_or_longer_than_the_policy(age: float, jitter: float, verdict: Verdict) -> None:
     decision = _decide(verdict, age=age, jitter=jitter)
     if isinstance(decision, Wait | Trouble):
-        assert 0.9 * POLICY.shortest_recheck_seconds <= decision.recheck_seconds
-        assert decision.recheck_seconds <= 1.1 * POLICY.longest_recheck_seconds
+        assert POLICY.shortest_recheck_seconds <= decision.recheck_seconds
+        assert decision.recheck_seconds <= POLICY.longest_recheck_seconds + 1e-9
 
 
 @pytest.mark.parametrize(("age", "final"), [(0, False), (1799.999, False), (1800, True), (90_000, True)])
@@ -186,53 +212,75 @@ def test_a_task_that_never_got_an_id_fails_at_its_own_threshold(age: float, fina
         assert (decision.ending, decision.code) == (Ending.FAILED, "never_submitted")
     else:
         assert isinstance(decision, Wait)
-        assert not decision.denied
+        assert decision.denied is None
 
 
 @pytest.mark.parametrize(
     ("errors_before", "expected"), [(0, 15.0), (1, 30.0), (2, 60.0), (4, 240.0), (5, 300.0), (500, 300.0)]
 )
 def test_a_copy_that_failed_is_tried_again_with_doubled_pauses(errors_before: int, expected: float) -> None:
-    task = a_task(error_count=errors_before)
-    decision = copy_trouble(task, gone=False, message="S3 said 503", retry_after=None, policy=POLICY)
+    decision = _copy_failed(errors_before=errors_before)
     assert decision == Trouble(expected, "copy_failed", "S3 said 503", own=True)
 
 
 def test_a_copy_that_failed_honours_the_wish_of_the_other_side() -> None:
-    decision = copy_trouble(a_task(), gone=False, message="429", retry_after=77.0, policy=POLICY)
-    assert isinstance(decision, Trouble)
-    assert decision.recheck_seconds == 77.0
+    assert _copy_failed(retry_after=77.0).recheck_seconds == 77.0
 
 
-def test_a_failing_store_never_ends_a_task() -> None:
-    decision = copy_trouble(a_task(error_count=10_000), gone=False, message="away", retry_after=None, policy=POLICY)
-    assert isinstance(decision, Trouble)
+def test_a_failing_store_never_ends_a_task_and_is_no_denial() -> None:
+    assert _copy_failed(errors_before=10_000).denied is None
+
+
+def _copy_failed(*, errors_before: int = 0, retry_after: float | None = None, until: datetime | None = None) -> Trouble:
+    task = a_task(error_count=errors_before)
+    return copy_failed(
+        task, message="S3 said 503", retry_after=retry_after, now=NOW, policy=POLICY, available_until=until
+    )
+
+
+@pytest.mark.parametrize(
+    ("left", "expected"), [(10_000.0, 300.0), (600.0, 300.0), (200.0, 100.0), (20.0, 15.0), (0.0, 15.0), (-60.0, 15.0)]
+)
+def test_a_copy_is_tried_again_before_the_output_goes(left: float, expected: float) -> None:
+    decision = _copy_failed(errors_before=9, until=NOW + timedelta(seconds=left))
+    assert decision.recheck_seconds == expected
+
+
+def test_a_pause_that_is_short_already_is_not_stretched_by_the_outputs_time() -> None:
+    assert in_time(5.0, NOW + timedelta(seconds=4), now=NOW, policy=POLICY) == 5.0
+
+
+def _gone(*, denials_before: int = 0, errors_before: int = 0, age: float = 1200, policy: Policy = POLICY) -> Decision:
+    task = a_task(age_seconds=age, not_found_count=denials_before, error_count=errors_before, last_denial=Denial.OUTPUT)
+    return output_gone(task, message="404", now=NOW, policy=policy)
 
 
 def test_a_file_that_is_gone_once_is_looked_for_again() -> None:
-    decision = copy_trouble(a_task(error_count=0), gone=True, message="404", retry_after=None, policy=POLICY)
-    assert decision == Trouble(15.0, "output_gone", "404", own=True, denied=True)
+    assert _gone() == Trouble(15.0, "output_gone", "404", own=False, denied=Denial.OUTPUT)
 
 
-@pytest.mark.parametrize(("denials_before", "final"), [(0, False), (1, False), (2, True), (3, True)])
-def test_a_file_that_stays_gone_has_expired(denials_before: int, final: bool) -> None:
-    task = a_task(not_found_count=denials_before)
-    decision = copy_trouble(task, gone=True, message="404", retry_after=None, policy=POLICY)
-    if final:
-        assert decision == End(Ending.EXPIRED, "output_gone", "404")
+@pytest.mark.parametrize(
+    ("denials_before", "age", "lost"),
+    [(0, GIVE_UP, False), (1, GIVE_UP, False), (2, GRACE - 1, False), (2, GRACE, True), (3, GRACE, True)],
+)
+def test_a_file_that_stays_gone_is_lost(denials_before: int, age: float, lost: bool) -> None:
+    decision = _gone(denials_before=denials_before, age=age)
+    if lost:
+        assert decision == End(Ending.ASSET_LOST, "output_gone", f"404 ({denials_before + 1} checks)")
     else:
         assert isinstance(decision, Trouble)
 
 
+@pytest.mark.parametrize(("denials_before", "lost"), [(0, False), (1, True)])
+def test_where_asking_again_brings_no_fresh_address_the_second_look_is_believed(
+    denials_before: int, lost: bool
+) -> None:
+    decision = _gone(denials_before=denials_before, policy=Policy(fresh_addresses=False))
+    assert isinstance(decision, End) is lost
+
+
 def test_failures_of_our_own_do_not_confirm_that_a_file_is_gone() -> None:
-    decision = copy_trouble(a_task(error_count=50), gone=True, message="404", retry_after=None, policy=POLICY)
-    assert isinstance(decision, Trouble)
-
-
-def test_a_failing_store_is_no_denial() -> None:
-    decision = copy_trouble(a_task(not_found_count=50), gone=False, message="503", retry_after=None, policy=POLICY)
-    assert isinstance(decision, Trouble)
-    assert not decision.denied
+    assert isinstance(_gone(errors_before=50), Trouble)
 
 
 @pytest.mark.parametrize(("errors_before", "expected"), [(0, False), (8, False), (9, True), (10, True)])

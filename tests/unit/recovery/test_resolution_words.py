@@ -17,6 +17,7 @@ WORDS = [
     (ended(ending=Ending.FAILED), "failed", "failed", "failed"),
     (ended(ending=Ending.CANCELLED), "cancelled", "cancelled", "failed"),
     (ended(ending=Ending.EXPIRED), "expired", "expired", "failed"),
+    (ended(ending=Ending.ASSET_LOST), "asset_lost", "asset_lost", "failed"),
     (ended(ending=Ending.TIMED_OUT), "timed_out", "timed_out", "failed"),
     (still_open(), "processing", "still_processing", "stillProcessing"),
     (still_open(denied=True), "processing", "still_processing", "stillProcessing"),

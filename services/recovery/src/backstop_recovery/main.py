@@ -22,6 +22,7 @@ from backstop_recovery.adapters.guard import AddressGuard
 from backstop_recovery.adapters.guarded_providers import GuardedProviders
 from backstop_recovery.adapters.http_client import open_client
 from backstop_recovery.adapters.obstore_assets import ObstoreAssets
+from backstop_recovery.adapters.provider_policies import policies_of
 from backstop_recovery.application.audit_invariants import AuditInvariants
 from backstop_recovery.application.beat_active_runs import BeatActiveRuns
 from backstop_recovery.application.claim_tasks import ClaimTasks
@@ -67,10 +68,11 @@ def compose(settings: RecoverySettings, runtime: Runtime, environ: Mapping[str, 
 
     transactions = runtime.transactions
     policy = _policy(settings)
+    policies = policies_of(catalogue, policy)
     finish_run = FinishRun(transactions)
     sweep = Sweep(
         claim_tasks=ClaimTasks(transactions, _holder(), settings.lease_seconds),
-        resolve_task=ResolveTask(providers, assets, policy, lambda: datetime.now(UTC), random.random),
+        resolve_task=ResolveTask(providers, assets, policies, lambda: datetime.now(UTC), random.random),
         settle=SettleInGroups(
             SettleTasks(transactions, settings.assets_public_base_url),
             policy,

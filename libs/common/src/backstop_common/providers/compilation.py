@@ -65,6 +65,7 @@ def compile_provider(name: str, source: spec.ProviderSpec, environ: Mapping[str,
         webhook=compile_webhook(source.webhook, environ),
         missing_secrets=missing,
         stuck_after=source.stuck_after,
+        give_up_after=source.give_up_after,
     )
 
 

@@ -116,6 +116,7 @@ class CompiledProvider:
     webhook: CompiledWebhook | None
     missing_secrets: tuple[str, ...]
     stuck_after: float | Mapping[str, float] | None
+    give_up_after: float | Mapping[spec.Kind, float] | None = None
 
     @property
     def output_ttl_seconds(self) -> float | None:
@@ -127,6 +128,11 @@ class CompiledProvider:
         if isinstance(self.stuck_after, Mapping):
             return self.stuck_after.get(kind)
         return self.stuck_after
+
+    def give_up_after_seconds(self, kind: spec.Kind) -> float | None:
+        """The provider's own give-up age for a kind, or None: use the general one."""
+        own = self.give_up_after
+        return (own.get(kind) if isinstance(own, Mapping) else own) or self.poll.give_up
 
     @property
     def secrets(self) -> tuple[str, ...]:

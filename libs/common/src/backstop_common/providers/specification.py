@@ -56,6 +56,8 @@ StateMap = Annotated[dict[str, Verdict], BeforeValidator(_text_keys)]
 Templates = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)]
 Hosts = tuple[str, ...]
 Need = Literal["required", "optional"]
+Kind = Literal["image", "video"]
+Positive = Annotated[Duration, Field(gt=0)]
 
 
 class Part(BaseModel):
@@ -176,20 +178,30 @@ class Step(Part):
 
 
 class Poll(Part):
-    """The provider's own wishes about when to ask."""
+    """The provider's own wishes about when to ask; what is not said is as the settings have it.
 
-    first: Duration = 10.0
-    min: Duration = 5.0
-    max: Duration = 60.0
-    give_up: Duration = 86400.0
+    `min` and `max` bound the pause between two checks of a task, `give_up` is what `give_up_after` says for all kinds.
+    `first` is for whoever polls from the start: Backstop asks once a task is stuck (`stuck_after`).
+    """
+
+    first: Duration | None = None
+    min: Positive | None = None
+    max: Positive | None = None
+    give_up: Positive | None = None
     respect_retry_after: bool = True
+
+    @model_validator(mode="after")
+    def _is_in_order(self) -> Poll:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError("min is longer than max; a pause between two questions needs room between them")
+        return self
 
 
 class NotFoundPolicy(Part):
-    """How long and how often a provider must deny a task before that is believed."""
+    """How long and how often a provider must deny a task, or have no file, before that is believed."""
 
-    grace: Duration = 600.0
-    confirmations: int = Field(default=3, ge=1)
+    grace: Duration | None = None
+    confirmations: int | None = Field(default=None, ge=1)
 
 
 class Timeouts(Part):
@@ -300,6 +312,7 @@ class ProviderSpec(Part):
     poll: Poll = Poll()
     not_found: NotFoundPolicy = NotFoundPolicy()
     stuck_after: Duration | dict[str, Duration] | None = None
+    give_up_after: Positive | dict[Kind, Positive] | None = None
     transport_rules: tuple[Rule, ...] = Field(default_factory=_transport_rules)
     steps: tuple[Step, ...] = Field(min_length=1)
     download: Download = Download()

@@ -22,7 +22,7 @@ from backstop.demo.story import PEOPLE
 from backstop_common.database import Transactions
 
 _ARRIVAL_SECONDS = 30.0
-_MAILED = {"completed", "failed", "expired", "cancelled", "timed_out"}
+_MAILED = {"completed", "failed", "expired", "cancelled", "asset_lost", "timed_out"}
 _LEDGER = """
     SELECT a.user_id FROM credit_accounts a LEFT JOIN credit_transactions t USING (user_id)
     GROUP BY a.user_id
@@ -35,8 +35,10 @@ _SETTLEMENTS = """
     WHERE c.kind IS DISTINCT FROM CASE
         WHEN t.credits = 0 THEN NULL
         WHEN t.status = 'completed' AND t.billing IN ('hold', 'on_success') THEN 'charge'
-        WHEN t.status IN ('failed', 'cancelled', 'expired', 'timed_out') AND t.billing = 'hold' THEN 'release'
-        WHEN t.status IN ('failed', 'cancelled', 'expired', 'timed_out') AND t.billing = 'prepaid' THEN 'refund'
+        WHEN t.status IN ('failed', 'cancelled', 'expired', 'asset_lost', 'timed_out') AND t.billing = 'hold'
+            THEN 'release'
+        WHEN t.status IN ('failed', 'cancelled', 'expired', 'asset_lost', 'timed_out') AND t.billing = 'prepaid'
+            THEN 'refund'
     END
 """
 

@@ -42,7 +42,7 @@ class CompletedFacts:
 
 @dataclass(frozen=True, slots=True)
 class FailedFacts:
-    """A task that ended without outputs. `outcome` is `failed`, `cancelled`, `expired` or `timed_out`."""
+    """A task that ended without outputs. `outcome`: `failed`, `cancelled`, `expired`, `asset_lost` or `timed_out`."""
 
     name: str | None
     media: str

@@ -15,23 +15,30 @@ _WHAT_HAPPENED = {
         "We are sorry: your AI {noun} was generated, but the generation service removed the file"
         " before it could be saved for you."
     ),
+    "asset_lost": (
+        "We are sorry: the generation service says that your AI {noun} was generated, but it has no file for it any"
+        " more. We looked for it several times before we stopped."
+    ),
     "timed_out": (
         "We are sorry: the generation service did not finish your AI {noun} in a reasonable time,"
         " so we stopped waiting."
     ),
 }
 
+_MISSED = {"asset_lost": "saved"}
+
 
 def failure_letter(facts: FailedFacts, brand: Branding) -> Letter:
     """The mail for a task that ended without outputs."""
     noun = facts.media
     refund = _credits(facts.credits_returned)
+    title = f"Your AI {noun} could not be {_MISSED.get(facts.outcome, 'generated')}"
     return Letter(
-        subject=f"Your AI {noun} could not be generated",
+        subject=title,
         preheader=refund or "Here is what happened, and what you can do.",
         tone=Tone.FAILURE,
         badge="⚠️",
-        title=f"Your AI {noun} could not be generated",
+        title=title,
         greeting=greeting_of(facts.name),
         lead=_WHAT_HAPPENED[facts.outcome].format(noun=noun),
         quote_title="What the service said",

@@ -31,7 +31,7 @@ _CLAIM = """
         fence = tasks.fence + 1, run_id = CAST(:run AS uuid)
     FROM due WHERE tasks.id = due.id
     RETURNING tasks.id, user_id, kind, provider, provider_task_id, credits, billing, submitted_at, fence,
-        tasks.run_id, check_count, error_count, not_found_count, metadata
+        tasks.run_id, check_count, error_count, not_found_count, last_denial, webhook_at IS NOT NULL AS told, metadata
 """
 
 

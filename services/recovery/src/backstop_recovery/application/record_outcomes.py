@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from backstop_common.database import Transaction
+from backstop_recovery.domain.cause import cause_of
 from backstop_recovery.domain.ledger import Entry
 from backstop_recovery.domain.resolution import Completed, Ended, Errored, Resolution, StillOpen, outcome_of
 
@@ -59,12 +60,22 @@ async def record_timeline(tx: Transaction, settled: Sequence[Resolution], entrie
 
 
 def _detail(resolution: Resolution) -> dict[str, object]:
+    cause = cause_of(resolution)
+    return {**_found(resolution), **({"stuckCause": cause.value} if cause is not None else {})}
+
+
+def _found(resolution: Resolution) -> dict[str, object]:
     match resolution:
-        case Completed(assets=assets):
-            return {"assets": [{"key": asset.key, "sizeBytes": asset.size_bytes} for asset in assets]}
-        case Ended(code=code, message=message):
-            return {"code": code, "message": message}
+        case Completed(assets=assets, warnings=warnings):
+            stored = [{"key": asset.key, "sizeBytes": asset.size_bytes} for asset in assets]
+            return {"assets": stored, **_told(warnings)}
+        case Ended(code=code, message=message, warnings=warnings):
+            return {"code": code, "message": message, **_told(warnings)}
         case StillOpen(message=message, recheck_seconds=seconds):
             return {"message": message, "recheckSeconds": round(seconds, 1)}
-        case Errored(code=code, message=message, recheck_seconds=seconds):
-            return {"code": code, "message": message, "recheckSeconds": round(seconds, 1)}
+        case Errored(code=code, message=message, recheck_seconds=seconds, warnings=warnings):
+            return {"code": code, "message": message, "recheckSeconds": round(seconds, 1), **_told(warnings)}
+
+
+def _told(warnings: tuple[str, ...]) -> dict[str, object]:
+    return {"warnings": list(warnings)} if warnings else {}

@@ -14,6 +14,7 @@ from backstop_recovery.application.count_for_runs import count_for_runs
 from backstop_recovery.application.post_entries import post_entries
 from backstop_recovery.application.record_outcomes import record_assets, record_timeline
 from backstop_recovery.application.settlement_events import events_of
+from backstop_recovery.domain.cause import cause_of
 from backstop_recovery.domain.ledger import Entry
 from backstop_recovery.domain.resolution import (
     Ended,
@@ -81,8 +82,9 @@ class SettleTasks:
                     CAST(:ids AS uuid[]), CAST(:fences AS bigint[]), CAST(:statuses AS text[]),
                     CAST(:verdicts AS text[]),
                     CAST(:codes AS text[]), CAST(:messages AS text[]), CAST(:rechecks AS float8[]),
-                    CAST(:own_errors AS boolean[]), CAST(:denials AS boolean[])
-                ) AS g (id, fence, status, verdict, code, message, recheck, own_error, denied)
+                    CAST(:own_errors AS boolean[]), CAST(:denials AS text[]), CAST(:causes AS text[]),
+                    CAST(:deadlines AS timestamptz[])
+                ) AS g (id, fence, status, verdict, code, message, recheck, own_error, denial, cause, deadline)
             ), locked AS (
                 SELECT t.id, t.fence FROM tasks t JOIN given g ON g.id = t.id AND g.fence = t.fence
                 WHERE t.status = 'processing' AND t.lease_holder IS NOT NULL ORDER BY t.id FOR UPDATE OF t
@@ -91,12 +93,17 @@ class SettleTasks:
                 status = g.status, last_verdict = g.verdict, last_checked_at = clock_timestamp(),
                 updated_at = clock_timestamp(), check_count = t.check_count + 1,
                 error_count = CASE WHEN g.own_error THEN t.error_count + 1
-                    WHEN g.verdict = 'unknown' THEN t.error_count ELSE 0 END,
-                not_found_count = CASE WHEN g.denied THEN t.not_found_count + 1
-                    WHEN g.verdict = 'unknown' THEN t.not_found_count ELSE 0 END,
+                    WHEN g.verdict = 'unknown' OR g.denial = 'output' THEN t.error_count ELSE 0 END,
+                not_found_count = CASE WHEN g.denial = t.last_denial THEN t.not_found_count + 1
+                    WHEN g.denial IS NOT NULL THEN 1
+                    WHEN g.verdict = 'unknown' OR g.own_error AND t.last_denial = 'output' THEN t.not_found_count
+                    ELSE 0 END,
+                last_denial = CASE WHEN g.denial IS NOT NULL THEN g.denial
+                    WHEN g.verdict = 'unknown' OR g.own_error AND t.last_denial = 'output' THEN t.last_denial END,
+                stuck_cause = CASE WHEN t.check_count = 0 THEN g.cause ELSE t.stuck_cause END,
                 failure_code = g.code, failure_message = g.message,
-                next_check_at = CASE WHEN g.recheck IS NULL THEN t.next_check_at
-                    ELSE clock_timestamp() + make_interval(secs => g.recheck) END,
+                next_check_at = clock_timestamp() + make_interval(secs => g.recheck),
+                output_deadline_at = coalesce(g.deadline, t.output_deadline_at),
                 finished_at = CASE WHEN g.status IN ('processing', 'needs_attention') THEN NULL
                     ELSE clock_timestamp() END,
                 lease_holder = NULL, lease_expires_at = NULL
@@ -111,7 +118,9 @@ class SettleTasks:
             messages=[_message(resolution) for resolution in resolutions],
             rechecks=[_recheck(resolution) for resolution in resolutions],
             own_errors=[isinstance(resolution, Errored) and resolution.own for resolution in resolutions],
-            denials=[isinstance(resolution, StillOpen | Errored) and resolution.denied for resolution in resolutions],
+            denials=[_denial(resolution) for resolution in resolutions],
+            causes=[cause_of(resolution) for resolution in resolutions],
+            deadlines=[_deadline(resolution) for resolution in resolutions],
         )
         return {(row["id"], row["fence"]): row["updated_at"] for row in rows}
 
@@ -125,4 +134,19 @@ def _message(resolution: Resolution) -> str | None:
 
 
 def _recheck(resolution: Resolution) -> float | None:
-    return resolution.recheck_seconds if isinstance(resolution, StillOpen | Errored) else None
+    """When to ask again; for what is final that is whether it succeeded after all, or never."""
+    match resolution:
+        case Ended(look_again_seconds=seconds):
+            return seconds
+        case StillOpen(recheck_seconds=seconds) | Errored(recheck_seconds=seconds):
+            return seconds
+        case _:
+            return None
+
+
+def _denial(resolution: Resolution) -> str | None:
+    return resolution.denied if isinstance(resolution, StillOpen | Errored) else None
+
+
+def _deadline(resolution: Resolution) -> datetime | None:
+    return resolution.available_until if isinstance(resolution, Errored) else None

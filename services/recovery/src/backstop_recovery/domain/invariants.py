@@ -45,17 +45,17 @@ INVARIANTS: tuple[Invariant, ...] = (
         """
         SELECT t.id::text AS subject FROM tasks t
         LEFT JOIN credit_transactions c ON c.task_id = t.id AND c.kind IN ('release', 'refund')
-        WHERE (t.status IN ('failed', 'cancelled', 'expired', 'timed_out') AND t.credits > 0
+        WHERE (t.status IN ('failed', 'cancelled', 'expired', 'asset_lost', 'timed_out') AND t.credits > 0
             AND t.billing IN ('hold', 'prepaid')) <> (c.id IS NOT NULL)
         """,
     ),
     Invariant(
         "frozen_has_its_task",
-        "Frozen credits are those of tasks that are still open",
+        "Frozen credits are those of tasks that are still open, or were left to the app",
         """
         SELECT a.user_id AS subject FROM credit_accounts a LEFT JOIN (
             SELECT user_id, sum(credits) AS held FROM tasks
-            WHERE billing = 'hold' AND status IN ('processing', 'needs_attention') GROUP BY user_id
+            WHERE billing = 'hold' AND status IN ('processing', 'needs_attention', 'ignored') GROUP BY user_id
         ) open USING (user_id) WHERE a.frozen_balance <> coalesce(open.held, 0)
         """,
     ),
@@ -73,7 +73,8 @@ INVARIANTS: tuple[Invariant, ...] = (
         """
         SELECT t.id::text AS subject FROM tasks t JOIN users u ON u.id = t.user_id
         WHERE t.finished_at BETWEEN now() - interval '7 days' AND now() - interval '1 hour' AND u.notify
-            AND u.email IS NOT NULL AND t.status IN ('completed', 'failed', 'cancelled', 'expired', 'timed_out')
+            AND u.email IS NOT NULL
+            AND t.status IN ('completed', 'failed', 'cancelled', 'expired', 'asset_lost', 'timed_out')
             AND EXISTS (SELECT 1 FROM deliveries WHERE channel = 'email')
             AND NOT EXISTS (
                 SELECT 1 FROM deliveries d WHERE d.task_id = t.id AND d.channel = 'email' AND d.state = 'sent'

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from backstop_recovery.domain.asset import StoredAsset
 from backstop_recovery.domain.decision import Ending
-from backstop_recovery.domain.task import Task
+from backstop_recovery.domain.task import Denial, Task
 from backstop_recovery.domain.verdict import UnknownReason
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """All outputs are stored."""
+    """All outputs are stored; `warnings` tell what the provider or an optional output lacked."""
 
     task: Task
     verdict: str
     assets: tuple[StoredAsset, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Final without an asset."""
+    """Final without an asset. `look_again_seconds`: when to ask whether it succeeded after all."""
 
     task: Task
     verdict: str
     ending: Ending
     code: str | None
     message: str
+    look_again_seconds: float | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +42,15 @@ class StillOpen:
     verdict: str
     recheck_seconds: float
     message: str
-    denied: bool = False
+    denied: Denial | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Errored:
-    """We did not get through; it is tried again, unless it `needs_attention`."""
+    """We did not get through; it is tried again, unless it `needs_attention`.
+
+    `available_until` is when the provider says that the outputs go: the next claim has to come before.
+    """
 
     task: Task
     verdict: str
@@ -52,7 +59,9 @@ class Errored:
     message: str
     own: bool
     needs_attention: bool = False
-    denied: bool = False
+    denied: Denial | None = None
+    available_until: datetime | None = None
+    warnings: tuple[str, ...] = ()
 
 
 Resolution = Completed | Ended | StillOpen | Errored

@@ -18,12 +18,19 @@ class Billing(StrEnum):
     NONE = "none"
 
 
+class Denial(StrEnum):
+    """What is denied: the provider does not know the id, or there is no file although the generation succeeded."""
+
+    ID = "id"
+    OUTPUT = "output"
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """One claim of one task. `fence` is the token of this claim: whoever holds a newer one has taken over.
 
-    `error_count` counts failures of our own in a row; `not_found_count` the denials in a row, of the id at the provider
-    or of its files at the file host.
+    `error_count` counts failures of our own in a row, `not_found_count` the denials in a row of what `last_denial`
+    names; `told` says whether the provider's webhook for it has come.
     """
 
     id: UUID
@@ -39,9 +46,15 @@ class Task:
     check_count: int = 0
     error_count: int = 0
     not_found_count: int = 0
+    last_denial: str | None = None
+    told: bool = False
     metadata: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def claim(self) -> tuple[UUID, int]:
         """What tells this claim from every other one, of the same task too."""
         return self.id, self.fence
+
+    def denials_of(self, what: Denial) -> int:
+        """How often this was denied in a row; denials of something else do not confirm it."""
+        return self.not_found_count if self.last_denial == what else 0

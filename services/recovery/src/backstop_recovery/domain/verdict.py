@@ -8,6 +8,7 @@ it never ends a task and counts as an error.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -34,10 +35,15 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """`outputs` may be empty of primary ones: a success without a file is never charged."""
+    """`outputs` may be empty of primary ones: a success without a file is never charged.
+
+    `warnings` tell what is missing (a partial result, an output without an address); `available_until` is when the
+    outputs go, where the answer says so.
+    """
 
     outputs: tuple[Output, ...]
     warnings: tuple[str, ...] = ()
+    available_until: datetime | None = None
 
     @property
     def has_primary_output(self) -> bool:
@@ -62,7 +68,7 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """It succeeded once, and its outputs are gone."""
+    """It succeeded once, and the provider itself says that its outputs are gone."""
 
     message: str
 

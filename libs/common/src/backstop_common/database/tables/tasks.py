@@ -67,6 +67,7 @@ tasks = Table(
     count("check_count"),
     count("error_count"),
     count("not_found_count"),
+    Column("last_denial", Text, words("last_denial", "id", "output")),
     Column("last_verdict", Text),
     moment("last_checked_at"),
     Column("failure_code", Text),

@@ -104,6 +104,8 @@ def _tasks() -> None:
     )
     op.add_column("tasks", sa.Column("last_denial", sa.Text(), nullable=True))
     op.create_check_constraint(op.f("ck_tasks_last_denial"), "tasks", "last_denial IN ('id', 'output')")
+    op.add_column("tasks", sa.Column("last_denial", sa.Text(), nullable=True))
+    op.create_check_constraint(op.f("ck_tasks_last_denial"), "tasks", "last_denial IN ('id', 'output')")
     for moment in ("webhook_at", "withheld_at", "approved_at"):
         op.add_column("tasks", sa.Column(moment, sa.DateTime(timezone=True), nullable=True))
     op.drop_constraint(op.f("ck_tasks_status"), "tasks")
