@@ -57,8 +57,8 @@ async def test_the_story_of_a_task_ends_with_its_mail(app: App, transactions: Tr
     async with transactions.begin() as tx:
         await tx.execute(
             "INSERT INTO deliveries (id, key, channel, kind, recipient, task_id, payload, state, sent_at,"
-            " attempt_count) VALUES (gen_random_uuid(), 'mail', 'email', 'task-completed', 'ada@example.com', :task, '{}', 'sent',"
-            " clock_timestamp(), 1)",
+            " attempt_count) VALUES (gen_random_uuid(), 'mail', 'email', 'task-completed', 'ada@example.com', :task,"
+            " '{}', 'sent', clock_timestamp(), 1)",
             task=task_id,
         )
     told = (await app.read(task_id)).json()["timeline"]
