@@ -87,6 +87,11 @@ tasks = Table(
     ),
     moment("webhook_at"),
     moment("withheld_at"),
+    Column(
+        "withheld_outcome",
+        Text,
+        words("withheld_outcome", "failed", "cancelled", "expired", "asset_lost", "timed_out"),
+    ),
     moment("approved_at"),
     Column("run_id", UUID),
     Column("fence", BigInteger, CheckConstraint("fence >= 0", name="fence"), nullable=False, server_default="0"),
@@ -102,6 +107,7 @@ tasks = Table(
     CheckConstraint(
         "(status IN ('processing', 'needs_attention')) = (finished_at IS NULL)", name="finished_when_final"
     ),
+    CheckConstraint("(withheld_at IS NULL) = (withheld_outcome IS NULL)", name="withheld_as_a_whole"),
 )
 Index(
     "ix_tasks_claimable",
@@ -125,7 +131,8 @@ Index(
 )
 Index(
     "ix_tasks_withheld",
-    tasks.c.withheld_at,
+    tasks.c.provider,
+    tasks.c.withheld_outcome,
     postgresql_where=text("status = 'processing' AND withheld_at IS NOT NULL"),
 )
 Index(

@@ -104,10 +104,17 @@ def _tasks() -> None:
     )
     op.add_column("tasks", sa.Column("last_denial", sa.Text(), nullable=True))
     op.create_check_constraint(op.f("ck_tasks_last_denial"), "tasks", "last_denial IN ('id', 'output')")
-    op.add_column("tasks", sa.Column("last_denial", sa.Text(), nullable=True))
-    op.create_check_constraint(op.f("ck_tasks_last_denial"), "tasks", "last_denial IN ('id', 'output')")
     for moment in ("webhook_at", "withheld_at", "approved_at"):
         op.add_column("tasks", sa.Column(moment, sa.DateTime(timezone=True), nullable=True))
+    op.add_column("tasks", sa.Column("withheld_outcome", sa.Text(), nullable=True))
+    op.create_check_constraint(
+        op.f("ck_tasks_withheld_outcome"),
+        "tasks",
+        "withheld_outcome IN ('failed', 'cancelled', 'expired', 'asset_lost', 'timed_out')",
+    )
+    op.create_check_constraint(
+        op.f("ck_tasks_withheld_as_a_whole"), "tasks", "(withheld_at IS NULL) = (withheld_outcome IS NULL)"
+    )
     op.drop_constraint(op.f("ck_tasks_status"), "tasks")
     op.create_check_constraint(
         op.f("ck_tasks_status"),
@@ -145,7 +152,7 @@ def _tasks() -> None:
     op.create_index(
         "ix_tasks_withheld",
         "tasks",
-        ["withheld_at"],
+        ["provider", "withheld_outcome"],
         postgresql_where=sa.text("status = 'processing' AND withheld_at IS NOT NULL"),
     )
     op.execute("UPDATE tasks SET next_check_at = NULL WHERE status = 'timed_out'")
