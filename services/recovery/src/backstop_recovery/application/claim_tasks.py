@@ -2,45 +2,91 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from sqlalchemy import RowMapping
 
-from backstop_common.database import Transactions
+from backstop_common.database import Transaction, Transactions
+from backstop_recovery.domain.places import Places, Room, share
 from backstop_recovery.domain.task import Billing, Task
+from backstop_recovery.domain.walk import NEVER, Position, Walk
 
-_DUE_FOR_RUN = """
-    WITH run AS (SELECT horizon_at FROM cron_job_executions WHERE id = :run AND status = 'running'), due AS (
-        SELECT id FROM tasks
-        WHERE status = 'processing' AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())
-            AND next_check_at <= (SELECT horizon_at FROM run)
-        ORDER BY output_deadline_at NULLS LAST, submitted_at, id LIMIT :limit FOR UPDATE SKIP LOCKED
+_FREE = "(lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())"
+_RUN = "run AS (SELECT horizon_at FROM cron_job_executions WHERE id = :run AND status = 'running')"
+
+# One index descent per provider, however many tasks each has.
+_PROVIDERS = """
+    WITH RECURSIVE open AS (
+        (SELECT provider FROM tasks WHERE status = 'processing' ORDER BY provider LIMIT 1)
+        UNION ALL
+        SELECT (SELECT t.provider FROM tasks t WHERE t.status = 'processing' AND t.provider > open.provider
+            ORDER BY t.provider LIMIT 1)
+        FROM open WHERE open.provider IS NOT NULL
     )
+    SELECT provider FROM open WHERE provider IS NOT NULL
 """
-_DUE_ALONE = """
-    WITH due AS (
-        SELECT id FROM tasks
-        WHERE status = 'processing' AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())
-            AND id = :id
-        FOR UPDATE SKIP LOCKED
+# The coalesce keeps `next_check_at` a mere filter: by its own index, claims would be sorted out of all that is due.
+_AHEAD = f"""
+    WITH {_RUN}, due AS (
+        SELECT t.id FROM unnest(CAST(:providers AS text[]), CAST(:places AS int[]), CAST(:turns AS int[]),
+            CAST(:deadlines AS timestamptz[]), CAST(:moments AS timestamptz[]), CAST(:ids AS uuid[]))
+            AS w (provider, places, turn, deadline, submitted_at, id)
+        CROSS JOIN run CROSS JOIN LATERAL (
+            SELECT tasks.id FROM tasks
+            WHERE status = 'processing' AND tasks.provider = w.provider
+                AND (tasks.turn, coalesce(output_deadline_at, 'infinity'::timestamptz), tasks.submitted_at, tasks.id)
+                    > (w.turn, coalesce(w.deadline, 'infinity'::timestamptz), w.submitted_at, w.id)
+                AND coalesce(next_check_at, 'infinity'::timestamptz) <= run.horizon_at AND {_FREE}
+            ORDER BY tasks.turn, coalesce(output_deadline_at, 'infinity'::timestamptz), tasks.submitted_at, tasks.id
+            LIMIT w.places FOR UPDATE SKIP LOCKED
+        ) t
     )
-"""
+"""  # noqa: S608 - constants
+_BEHIND = f"""
+    WITH {_RUN}, due AS (
+        SELECT t.id FROM unnest(CAST(:providers AS text[]), CAST(:places AS int[])) AS w (provider, places)
+        CROSS JOIN run CROSS JOIN LATERAL (
+            SELECT tasks.id FROM tasks
+            WHERE status = 'processing' AND tasks.provider = w.provider AND next_check_at <= run.horizon_at AND {_FREE}
+            ORDER BY next_check_at LIMIT w.places FOR UPDATE SKIP LOCKED
+        ) t
+    )
+"""  # noqa: S608 - constants
+_ALONE = f"""
+    WITH due AS (SELECT id FROM tasks WHERE status = 'processing' AND {_FREE} AND id = :id FOR UPDATE SKIP LOCKED)
+"""  # noqa: S608 - constants
 _CLAIM = """
     UPDATE tasks SET lease_holder = :holder, lease_expires_at = clock_timestamp() + make_interval(secs => :lease),
         fence = tasks.fence + 1, run_id = CAST(:run AS uuid)
     FROM due WHERE tasks.id = due.id
     RETURNING tasks.id, user_id, kind, provider, provider_task_id, credits, billing, submitted_at, fence,
-        tasks.run_id, check_count, error_count, not_found_count, last_denial, webhook_at IS NOT NULL AS told, metadata
+        tasks.run_id, check_count, error_count, not_found_count, last_denial, webhook_at IS NOT NULL AS told,
+        approved_at IS NOT NULL AS approved, metadata, turn, nullif(output_deadline_at, 'infinity') AS deadline
 """
+_ORDER = ("turn", "deadline")
+_LOOK_BACK_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What was claimed, in the order of claims, and where the walk stands now."""
+
+    tasks: list[Task]
+    walk: Walk
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimTasks:
     """Take tasks for ourselves: a lease by the database's clock, and a new fencing token for each.
 
-    Tasks whose outputs expire first come first, then the oldest. Tasks that another worker holds are skipped, not
-    waited for; an expired lease is nobody's.
+    Providers share the places; within a provider, tasks go by turn (the first hundred open tasks of each user before
+    anybody's hundred-and-first), then those whose outputs expire first, then the oldest. Tasks that another worker
+    holds are skipped, not waited for; an expired lease is nobody's.
 
     Raises:
         TransientError: the database is away.
@@ -49,21 +95,100 @@ class ClaimTasks:
     transactions: Transactions
     holder: str
     lease_seconds: float
+    clock: Callable[[], float] = time.monotonic
 
     async def for_run(self, run_id: UUID, *, limit: int) -> list[Task]:
         """Up to `limit` tasks that were due when the run started; none once the run is over."""
+        return (await self.next_of_run(run_id, Walk(), Places(), limit=limit)).tasks
+
+    async def next_of_run(self, run_id: UUID, walk: Walk, places: Places, *, limit: int) -> Claim:
+        """The next tasks of a run, behind those that this walk has claimed. The work per claim does not grow.
+
+        1. At the beginning: which providers have open tasks?
+        2. Share `limit` places between the providers that the walk has not come to the end of, and claim for each from
+           where it stands; places that one did not need are shared again.
+        3. Places are left: look back for what the walk has passed over or never met, by when it is due; once a second
+           at most while the walk goes on.
+        """
         async with self.transactions.begin() as tx:
-            rows = await tx.rows(
-                _DUE_FOR_RUN + _CLAIM, run=run_id, holder=self.holder, lease=self.lease_seconds, limit=limit
-            )
-        return [_task(row) for row in rows]
+            if not walk.is_begun:
+                walk = walk.begin(await _providers(tx))
+            batch = _Batch(limit, places)
+            while shares := batch.shares(walk.ahead.keys()):
+                rows = await tx.rows(_AHEAD + _CLAIM, **self._parameters(run_id, shares), **_positions(walk, shares))
+                walk = walk.go_on(((row["provider"], _position(row)) for row in rows), batch.take(rows, shares))
+            if batch.free > 0 and (not walk.ahead or self.clock() >= walk.look_back_at):
+                await self._look_back(tx, run_id, walk, batch)
+                walk = walk.looked_back(self.clock() + _LOOK_BACK_SECONDS)
+        return Claim([_task(row) for row in sorted(batch.rows, key=_position)], walk)
 
     async def one(self, task_id: UUID) -> Task | None:
         """This task, outside any run; None when it is final or somebody else has it."""
         async with self.transactions.begin() as tx:
-            row = await tx.row(_DUE_ALONE + _CLAIM, id=task_id, run=None, holder=self.holder, lease=self.lease_seconds)
+            row = await tx.row(_ALONE + _CLAIM, id=task_id, run=None, holder=self.holder, lease=self.lease_seconds)
         return None if row is None else _task(row)
+
+    async def _look_back(self, tx: Transaction, run_id: UUID, walk: Walk, batch: _Batch) -> None:
+        behind = set(await _providers(tx)) - walk.ahead.keys()
+        while shares := batch.shares(behind):
+            rows = await tx.rows(_BEHIND + _CLAIM, **self._parameters(run_id, shares))
+            behind -= batch.take(rows, shares)
+
+    def _parameters(self, run_id: UUID, shares: Mapping[str, int]) -> dict[str, object]:
+        return {
+            "run": run_id,
+            "holder": self.holder,
+            "lease": self.lease_seconds,
+            "providers": list(shares),
+            "places": list(shares.values()),
+        }
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The rows of one claim, round by round, and what they leave of the places."""
+
+    limit: int
+    places: Places
+    rows: list[RowMapping] = field(default_factory=list)
+    _rooms: dict[str, Room] = field(default_factory=dict)
+
+    @property
+    def free(self) -> int:
+        return self.limit - len(self.rows)
+
+    def shares(self, providers: AbstractSet[str]) -> dict[str, int]:
+        """Of the places that are free still, with what was claimed already counted as held."""
+        self._rooms |= self.places.rooms(providers - self._rooms.keys())
+        claimed = Counter(row["provider"] for row in self.rows)
+        rooms = {name: replace(self._rooms[name], more=self._rooms[name].more - claimed[name]) for name in providers}
+        return share(self.free, self.places.held + claimed, rooms)
+
+    def take(self, rows: Sequence[RowMapping], shares: Mapping[str, int]) -> set[str]:
+        """Keep a round's rows; those providers that gave fewer than they were asked for have no more."""
+        self.rows += rows
+        given = Counter(row["provider"] for row in rows)
+        return {provider for provider, asked in shares.items() if given[provider] < asked}
+
+
+async def _providers(tx: Transaction) -> list[str]:
+    return [row["provider"] for row in await tx.rows(_PROVIDERS)]
+
+
+def _positions(walk: Walk, shares: Mapping[str, int]) -> dict[str, object]:
+    positions = [walk.ahead[provider] for provider in shares]
+    return {
+        "turns": [position.turn for position in positions],
+        "deadlines": [None if position.deadline == NEVER else position.deadline for position in positions],
+        "moments": [position.submitted_at for position in positions],
+        "ids": [position.id for position in positions],
+    }
+
+
+def _position(row: RowMapping) -> Position:
+    return Position(row["turn"], row["deadline"] or NEVER, row["submitted_at"], row["id"])
 
 
 def _task(row: RowMapping) -> Task:
-    return Task(**{**row, "billing": Billing(row["billing"])})
+    values = {name: value for name, value in row.items() if name not in _ORDER}
+    return Task(**{**values, "billing": Billing(row["billing"])})

@@ -120,6 +120,19 @@ Index(
 )
 Index("ix_tasks_due", tasks.c.next_check_at, tasks.c.id, postgresql_where=text("status = 'processing'"))
 Index(
+    "ix_tasks_due_by_provider",
+    tasks.c.provider,
+    tasks.c.next_check_at,
+    postgresql_include=["submitted_at"],
+    postgresql_where=text("status = 'processing'"),
+)
+Index(
+    "ix_tasks_open_of_user",
+    tasks.c.user_id,
+    tasks.c.provider,
+    postgresql_where=text("status = 'processing' AND next_check_at IS NOT NULL"),
+)
+Index(
     "ix_tasks_new",
     tasks.c.submitted_at,
     postgresql_where=text("status = 'processing' AND next_check_at IS NULL"),

@@ -144,6 +144,19 @@ def _tasks() -> None:
     op.drop_index("ix_tasks_due", table_name="tasks")
     op.create_index("ix_tasks_due", "tasks", ["next_check_at", "id"], postgresql_where=sa.text("status = 'processing'"))
     op.create_index(
+        "ix_tasks_due_by_provider",
+        "tasks",
+        ["provider", "next_check_at"],
+        postgresql_include=["submitted_at"],
+        postgresql_where=sa.text("status = 'processing'"),
+    )
+    op.create_index(
+        "ix_tasks_open_of_user",
+        "tasks",
+        ["user_id", "provider"],
+        postgresql_where=sa.text("status = 'processing' AND next_check_at IS NOT NULL"),
+    )
+    op.create_index(
         "ix_tasks_late",
         "tasks",
         ["next_check_at"],
