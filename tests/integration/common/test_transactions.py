@@ -287,3 +287,15 @@ async def test_one_statement_for_many_rows_and_none_for_no_rows(transactions: Tr
             "UPDATE jobs SET pause_note = :note WHERE name = :name", [{"note": str(n), "name": "j"} for n in range(3)]
         )
         assert await tx.value("SELECT pause_note FROM jobs") == "2"
+
+
+async def test_a_delayed_message_may_leave_after_its_delay_and_the_others_at_once(transactions: Transactions) -> None:
+    async with transactions.begin() as tx:
+        await tx.publish(RunSweep(run_id=uuid4(), bell=0), event_id=uuid4(), delay_seconds=60)
+        await tx.publish(RunSweep(run_id=uuid4(), bell=1), event_id=uuid4())
+    async with transactions.read() as reading:
+        rows = await reading.rows(
+            "SELECT extract(epoch FROM not_before - created_at)::float AS delay FROM outbox ORDER BY id"
+        )
+    assert rows[0]["delay"] == pytest.approx(60, abs=1)
+    assert rows[1]["delay"] <= 0

@@ -40,3 +40,8 @@ def transaction_id(task: UUID, kind: str) -> UUID:
 def delivery_id(key: str) -> UUID:
     """The delivery with this key, for example `mail:task-completed:<task>`."""
     return _derive("delivery", key)
+
+
+def webhook_id(provider: str, task: UUID, delivery: str) -> UUID:
+    """A provider's webhook about a task, by the provider's own id of the delivery or by what it says."""
+    return _derive("webhook", provider, task, delivery)

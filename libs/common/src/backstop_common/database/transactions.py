@@ -62,9 +62,18 @@ class Transaction(Reading):
         if rows:
             await self.connection.execute(text(sql), [dict(row) for row in rows])
 
-    async def publish(self, message: Message, *, event_id: UUID, correlation_id: UUID | str | None = None) -> None:
-        """Put a message into the outbox of this transaction."""
-        await self.publish_all([Envelope.of(message, event_id=event_id, correlation_id=correlation_id)])
+    async def publish(
+        self,
+        message: Message,
+        *,
+        event_id: UUID,
+        correlation_id: UUID | str | None = None,
+        delay_seconds: float = 0.0,
+    ) -> None:
+        """Put a message into the outbox of this transaction; it leaves after the delay."""
+        await self.publish_all(
+            [Envelope.of(message, event_id=event_id, correlation_id=correlation_id, delay_seconds=delay_seconds)]
+        )
 
     async def publish_all(self, envelopes: Iterable[Envelope]) -> None:
         """Put several messages into the outbox in one statement."""

@@ -15,16 +15,24 @@ from backstop_common.observability.tracing import current_traceparent
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """One message as it travels: body and what RabbitMQ carries as properties."""
+    """One message as it travels: body and what RabbitMQ carries as properties. It leaves after `delay_seconds`."""
 
     event_id: UUID
     type: str
     body: str
     correlation_id: str | None
     traceparent: str | None
+    delay_seconds: float = 0.0
 
     @classmethod
-    def of(cls, message: Message, *, event_id: UUID, correlation_id: UUID | str | None = None) -> Self:
+    def of(
+        cls,
+        message: Message,
+        *,
+        event_id: UUID,
+        correlation_id: UUID | str | None = None,
+        delay_seconds: float = 0.0,
+    ) -> Self:
         """The envelope of a message; the trace of the caller travels with it."""
         return cls(
             event_id=event_id,
@@ -32,6 +40,7 @@ class Envelope:
             body=message.model_dump_json(),
             correlation_id=None if correlation_id is None else str(correlation_id),
             traceparent=current_traceparent(),
+            delay_seconds=delay_seconds,
         )
 
 
@@ -41,9 +50,11 @@ async def insert_envelopes(connection: AsyncConnection, envelopes: list[Envelope
         return
     await connection.execute(
         text(
-            "INSERT INTO outbox (event_id, type, body, correlation_id, traceparent)"
-            " SELECT * FROM unnest(CAST(:event_ids AS uuid[]), CAST(:types AS text[]), CAST(:bodies AS text[]),"
-            " CAST(:correlation_ids AS text[]), CAST(:traceparents AS text[]))"
+            "INSERT INTO outbox (event_id, type, body, correlation_id, traceparent, not_before)"
+            " SELECT event_id, type, body, correlation_id, traceparent, now() + make_interval(secs => delay)"
+            " FROM unnest(CAST(:event_ids AS uuid[]), CAST(:types AS text[]), CAST(:bodies AS text[]),"
+            " CAST(:correlation_ids AS text[]), CAST(:traceparents AS text[]), CAST(:delays AS float8[]))"
+            " AS g (event_id, type, body, correlation_id, traceparent, delay)"
         ),
         {
             "event_ids": [envelope.event_id for envelope in envelopes],
@@ -51,5 +62,6 @@ async def insert_envelopes(connection: AsyncConnection, envelopes: list[Envelope
             "bodies": [envelope.body for envelope in envelopes],
             "correlation_ids": [envelope.correlation_id for envelope in envelopes],
             "traceparents": [envelope.traceparent for envelope in envelopes],
+            "delays": [envelope.delay_seconds for envelope in envelopes],
         },
     )
