@@ -1,6 +1,7 @@
 """The outside world of a measurement: Replicate's status endpoint and its file host, in a process of its own.
 
-Every prediction has succeeded with one output, the same 64 KiB PNG for all. Answers are prepared beforehand and the
+Every prediction has succeeded with one output, the same PNG for all; but those whose id begins with `f-` have failed
+and those with `p-` are still processing. Answers are prepared beforehand and the
 protocol is the least that works for keep-alive GETs, so that the world costs a small part of what any contestant
 costs; `GET /usage` tells how much. The process prints its port and the file's digest as JSON, listens on loopback
 only, and ends when its standard input is closed, which also happens when whoever started it dies.
@@ -23,6 +24,10 @@ _PREDICTION = b"""{"id": "%(id)b", "model": "sandbox/still", "version": "5c7d5dc
 "started_at": "2026-11-23T09:00:01.100Z", "completed_at": "2026-11-23T09:00:05.400Z",
 "metrics": {"predict_time": 4.3, "total_time": 5.4},
 "urls": {"get": "%(origin)b/v1/predictions/%(id)b", "cancel": "%(origin)b/v1/predictions/%(id)b/cancel"}}"""  # noqa: E501 - as Replicate sends it
+_UNFINISHED = {
+    b"f-": b"""{"id": "%(id)b", "output": null, "error": "NSFW content detected", "status": "failed"}""",
+    b"p-": b"""{"id": "%(id)b", "output": null, "error": null, "status": "processing"}""",
+}
 _HEAD = b"HTTP/1.1 %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n"
 
 
@@ -57,7 +62,8 @@ class World:
         if target.startswith(b"/v1/predictions/"):
             if b"Bearer " + TOKEN.encode() not in head:
                 return _answer(b"401 Unauthorized", b"application/json", b'{"title": "Unauthenticated"}')
-            body = _PREDICTION % {b"id": target.rpartition(b"/")[2], b"origin": self.origin}
+            name = target.rpartition(b"/")[2]
+            body = _UNFINISHED.get(name[:2], _PREDICTION) % {b"id": name, b"origin": self.origin}
             return _answer(b"200 OK", b"application/json", body)
         if target.startswith(b"/files/"):
             return self.file
