@@ -276,6 +276,14 @@ async def test_a_host_outside_the_providers_list_is_refused(world: World) -> Non
         await world.copy(world.server.answer("/a", PNG), assets=assets)
 
 
+async def test_a_redirect_out_of_the_providers_list_is_refused_and_the_other_host_never_asked(world: World) -> None:
+    assets = world.assets(download={"hosts": [world.server.host]})
+    assert (await world.copy(world.server.answer("/a", PNG), assets=assets)).size_bytes == len(PNG)
+    with pytest.raises(OutputRefusedError, match=r"not in download\.hosts"):
+        await world.copy(world.server.redirect("/b", world.other.answer("/b", PNG)), assets=assets)
+    assert world.other.asked == []
+
+
 async def test_five_redirects_are_followed_and_six_are_not(world: World) -> None:
     world.server.answer("/5", PNG)
     for hop in range(5):

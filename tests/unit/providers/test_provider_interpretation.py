@@ -349,3 +349,12 @@ def test_no_answer_makes_the_interpreter_raise_or_end_a_task_without_a_known_wor
     verdict = hear(name, body, status=status)
     if isinstance(verdict, (Succeeded, Failed, Cancelled, Expired)):
         assert any(json.dumps(word) in json.dumps(body) for word in WORDS)
+
+
+@pytest.mark.parametrize(
+    ("said", "until"), [(1_790_000_000, datetime(2026, 9, 21, 14, 13, 20, tzinfo=UTC)), (None, None)]
+)
+def test_a_success_carries_the_moment_its_outputs_go(said: int | None, until: datetime | None) -> None:
+    verdict = hear("openai_videos", {"status": "completed", "expires_at": said})
+    assert isinstance(verdict, Succeeded)
+    assert verdict.available_until == until

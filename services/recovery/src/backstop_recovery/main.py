@@ -74,7 +74,7 @@ def compose(settings: RecoverySettings, runtime: Runtime, environ: Mapping[str, 
         claim_tasks=ClaimTasks(transactions, _holder(), settings.lease_seconds),
         resolve_task=ResolveTask(providers, assets, policies, lambda: datetime.now(UTC), random.random),
         settle=SettleInGroups(
-            SettleTasks(transactions, settings.assets_public_base_url),
+            SettleTasks(transactions, settings.assets_public_base_url, _with_webhooks(catalogue)),
             policy,
             patience_seconds=settings.lease_seconds / 2,
         ),
@@ -135,6 +135,10 @@ def _patience(catalogue: Catalogue, settings: RecoverySettings) -> list[Patience
         for name in catalogue.names
         for kind in ("image", "video")
     ]
+
+
+def _with_webhooks(catalogue: Catalogue) -> frozenset[str]:
+    return frozenset(name for name in catalogue.names if catalogue.get(name).webhook is not None)
 
 
 def _policy(settings: RecoverySettings) -> Policy:

@@ -17,6 +17,7 @@ from backstop_common.providers.compiled import CompiledProvider, CompiledRule, C
 from backstop_common.providers.expressions import Expression
 from backstop_common.providers.specification import TERMINAL, Word
 from backstop_recovery.adapters.media import HEAD_BYTES, sniff
+from backstop_recovery.adapters.moments import moment_of
 from backstop_recovery.adapters.provider_outputs import outputs_of
 from backstop_recovery.adapters.retry_after import retry_after_seconds
 from backstop_recovery.domain.verdict import (
@@ -239,4 +240,9 @@ def _succeeded(reading: _Reading) -> Succeeded:
     partial = reading.text(reading.step.partial)
     if partial is not None:
         warnings = (f"partial result: {partial}", *warnings)
-    return Succeeded(outputs, warnings[:_MOST_WARNINGS])
+    return Succeeded(outputs, warnings[:_MOST_WARNINGS], _available_until(reading))
+
+
+def _available_until(reading: _Reading) -> datetime | None:
+    expression = reading.provider.ttl_at
+    return moment_of(expression(reading.document)) if expression is not None and reading.document is not None else None

@@ -6,6 +6,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from backstop_common.contracts import RunFinished
 from backstop_recovery.application.settle_tasks import Settled
+from backstop_recovery.domain.cause import cause_of
 from backstop_recovery.domain.resolution import Completed, outcome_of
 
 _RUNS = Counter("backstop_runs_total", "Runs by how they ended.", ["job", "status", "trigger"])
@@ -18,6 +19,14 @@ _RUN_DURATION = Histogram(
 LAST_FINISHED = Gauge("backstop_last_run_finished_timestamp_seconds", "When a run of the job last ended.", ["job"])
 _CHECKED = Counter("backstop_tasks_checked_total", "Checks by what the provider said.", ["provider", "verdict"])
 _SETTLED = Counter("backstop_tasks_settled_total", "Settled claims by outcome.", ["provider", "kind", "outcome"])
+_STUCK_CAUSES = Counter(
+    "backstop_stuck_causes_total", "Stuck tasks by the cause their first check told.", ["provider", "cause"]
+)
+_TOLD = Counter(
+    "backstop_tasks_told_total",
+    "Finished generations by who told of their end, of providers with webhooks.",
+    ["provider", "told"],
+)
 _CREDITS = Counter("backstop_credits_total", "Credits moved by settlements.", ["operation"])
 _ASSET_BYTES = Counter("backstop_asset_bytes_total", "Bytes of outputs stored in the app's bucket.")
 STUCK = Gauge("backstop_stuck_tasks", "Tasks that are processing and due for a check.", ["provider"])
@@ -46,8 +55,13 @@ def observe_group(group: Settled) -> None:
         task = resolution.task
         _CHECKED.labels(provider=task.provider, verdict=resolution.verdict).inc()
         _SETTLED.labels(provider=task.provider, kind=task.kind, outcome=outcome_of(resolution)).inc()
+        cause = cause_of(resolution)
+        if cause is not None:
+            _STUCK_CAUSES.labels(provider=task.provider, cause=cause.value).inc()
         if isinstance(resolution, Completed):
             _ASSET_BYTES.inc(sum(asset.size_bytes for asset in resolution.assets))
+    for provider, told in group.told:
+        _TOLD.labels(provider=provider, told=told).inc()
     for resolution in group.lost:
         task = resolution.task
         _CHECKED.labels(provider=task.provider, verdict=resolution.verdict).inc()

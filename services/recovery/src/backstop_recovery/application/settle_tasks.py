@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -14,9 +14,10 @@ from backstop_recovery.application.count_for_runs import count_for_runs
 from backstop_recovery.application.post_entries import post_entries
 from backstop_recovery.application.record_outcomes import record_assets, record_timeline
 from backstop_recovery.application.settlement_events import events_of
-from backstop_recovery.domain.cause import cause_of
+from backstop_recovery.domain.cause import cause_of, told_by
 from backstop_recovery.domain.ledger import Entry
 from backstop_recovery.domain.resolution import (
+    Completed,
     Ended,
     Errored,
     Resolution,
@@ -29,11 +30,15 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a group came to. `lost` were finished or taken over by somebody else: nothing happened to them."""
+    """What a group came to. `lost` were finished or taken over by somebody else: nothing happened to them.
+
+    `told` has, per finished generation of a provider with webhooks, the provider and who told of its end.
+    """
 
     settled: tuple[Resolution, ...]
     lost: tuple[Resolution, ...]
     entries: tuple[Entry, ...]
+    told: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,8 @@ class SettleTasks:
 
     transactions: Transactions
     assets_public_base_url: str | None = None
+    with_webhooks: frozenset[str] = frozenset()
+    """The providers whose specification has a webhook: of the others nobody ever tells."""
 
     async def __call__(self, resolutions: Sequence[Resolution]) -> Settled:
         """All of the group, or nothing."""
@@ -69,7 +76,13 @@ class SettleTasks:
             await count_for_runs(tx, settled)
         for resolution in lost:
             _log.warning("lease_lost", task_id=str(resolution.task.id), fence=resolution.task.fence)
-        return Settled(settled, lost, tuple(entries))
+        return Settled(settled, lost, tuple(entries), tuple(self._told(settled)))
+
+    def _told(self, settled: Sequence[Resolution]) -> Iterator[tuple[str, str]]:
+        for resolution in settled:
+            who = told_by(resolution)
+            if who is not None and resolution.task.provider in self.with_webhooks:
+                yield resolution.task.provider, who
 
     async def _update_tasks(
         self, tx: Transaction, resolutions: Sequence[Resolution]
@@ -140,7 +153,7 @@ def _recheck(resolution: Resolution) -> float | None:
             return seconds
         case StillOpen(recheck_seconds=seconds) | Errored(recheck_seconds=seconds):
             return seconds
-        case _:
+        case Completed():
             return None
 
 

@@ -1,10 +1,10 @@
-"""Why a task was stuck, told by what its first check found. Pure."""
+"""Why a task was stuck, told by what its first check found, and whether its provider told us of its end. Pure."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
-from backstop_recovery.domain.resolution import Errored, Resolution
+from backstop_recovery.domain.resolution import Completed, Ended, Errored, Resolution
 
 
 class StuckCause(StrEnum):
@@ -31,6 +31,9 @@ _BY_VERDICT = {
 }
 
 
+_FINISHED = frozenset({"succeeded", "failed", "cancelled", "expired"})
+
+
 def cause_of(resolution: Resolution) -> StuckCause | None:
     """The cause, at a task's first check only; None when its webhook had come, or a person ended it: it was not stuck.
 
@@ -43,3 +46,13 @@ def cause_of(resolution: Resolution) -> StuckCause | None:
     if isinstance(resolution, Errored) and resolution.own:
         return StuckCause.OWN_TROUBLE
     return _BY_VERDICT.get(resolution.verdict)
+
+
+def told_by(resolution: Resolution) -> str | None:
+    """`webhook` or `nobody`, at the end of a generation that the provider finished; None for all else.
+
+    What timed out or was never submitted had no end that a webhook could have told.
+    """
+    if not isinstance(resolution, Completed | Ended) or resolution.verdict not in _FINISHED:
+        return None
+    return "webhook" if resolution.task.told else "nobody"
