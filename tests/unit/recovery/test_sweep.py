@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -11,9 +11,12 @@ from uuid import UUID, uuid4
 import pytest
 
 from backstop_common.errors import TransientError
+from backstop_recovery.application.claim_tasks import Claim
 from backstop_recovery.application.sweep import Sweep
+from backstop_recovery.domain.places import Places, Room, no_bounds, share
 from backstop_recovery.domain.resolution import Resolution
 from backstop_recovery.domain.task import Task
+from backstop_recovery.domain.walk import Walk
 from tests.support.polling import eventually
 from tests.support.resolutions import a_task, completed
 
@@ -36,14 +39,21 @@ class World:
     renewed: list[list[UUID]] = field(default_factory=list)
     failures: dict[UUID, Exception] = field(default_factory=dict)
 
-    async def for_run(self, run_id: UUID, *, limit: int) -> list[Task]:
+    async def next_of_run(self, run_id: UUID, walk: Walk, places: Places, *, limit: int) -> Claim:
         self.claims.append((run_id, limit))
         if self.refuse_claims > 0:
             self.refuse_claims -= 1
             raise TransientError("the database is not reachable")
         waiting = self.due.get(run_id, [])
-        taken, self.due[run_id] = waiting[:limit], waiting[limit:]
-        return taken
+        rooms = places.rooms({task.provider for task in waiting})
+        shares = share(limit, places.held, rooms)
+        taken = [
+            task
+            for provider, count in shares.items()
+            for task in [task for task in waiting if task.provider == provider][:count]
+        ]
+        self.due[run_id] = [task for task in waiting if task not in taken]
+        return Claim(taken, walk)
 
     async def one(self, task_id: UUID) -> Task | None:
         if self.refuse_single_claims > 0:
@@ -88,7 +98,9 @@ class World:
             gate.set()
 
 
-def _sweep(world: World, *, concurrency: int = 8, batch_size: int = 100) -> Sweep:
+def _sweep(
+    world: World, *, concurrency: int = 8, batch_size: int = 100, room: Callable[[str, int], Room] = no_bounds
+) -> Sweep:
     return Sweep(
         claim_tasks=cast("Any", world),
         resolve_task=cast("Any", world.resolve),
@@ -98,6 +110,7 @@ def _sweep(world: World, *, concurrency: int = 8, batch_size: int = 100) -> Swee
         renew=cast("Any", world.renew),
         concurrency=concurrency,
         batch_size=batch_size,
+        places=Places(room),
     )
 
 
@@ -296,3 +309,42 @@ async def test_draining_lets_what_is_in_flight_end() -> None:
 
 async def test_draining_an_idle_pool_returns_at_once() -> None:
     await asyncio.wait_for(_sweep(World()).drain(), 1)
+
+
+async def test_a_slow_provider_holds_its_own_places_and_never_those_of_others() -> None:
+    world = World()
+    run = world.add_run(0)
+    slow = [a_task(run_id=run, provider="slow") for _ in range(50)]
+    quick = [a_task(run_id=run, provider="quick") for _ in range(20)]
+    world.due[run] = [*slow, *quick]
+    world.hold(*slow)
+    sweep = _sweep(world, concurrency=8, room=lambda _, held: Room(5 - held))
+    turning = asyncio.create_task(_turn_until_idle(sweep))
+    await eventually(lambda: len(world.settled) == 20, within=5)
+    assert set(world.settled) == {task.id for task in quick}
+    assert sum(task.provider == "slow" for task in world.due[run]) == 50 - 5
+    world.open_all()
+    await turning
+    assert len(world.settled) == 70
+
+
+async def test_places_are_shared_evenly_at_first() -> None:
+    world = World()
+    run = world.add_run(0)
+    world.due[run] = [a_task(run_id=run, provider=name) for name in ("slow", "quick") for _ in range(50)]
+    world.hold(*world.due[run])
+    sweep = _sweep(world, concurrency=8)
+    turning = asyncio.create_task(_turn_until_idle(sweep))
+    await eventually(lambda: len(world.due[run]) == 100 - 8, within=5)
+    assert sweep.places.held == {"slow": 4, "quick": 4}
+    world.open_all()
+    await turning
+
+
+async def test_what_was_claimed_of_a_run_is_forgotten_when_it_is_over() -> None:
+    world = World()
+    world.add_run(3)
+    sweep = _sweep(world)
+    await _turn_until_idle(sweep)
+    assert len(world.finished) == 1
+    assert sweep._walks == {}

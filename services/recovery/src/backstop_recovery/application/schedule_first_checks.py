@@ -7,19 +7,35 @@ from dataclasses import dataclass
 
 from backstop_common.database import Transactions
 
+_OPEN_PER_TURN = 100
+_CHUNK = 10_000
+
 _STAMP = """
     WITH patience AS (
         SELECT * FROM unnest(CAST(:providers AS text[]), CAST(:kinds AS text[]), CAST(:stuck_afters AS float8[]),
             CAST(:ttls AS float8[])) AS p (provider, kind, stuck_after, ttl)
+    ), oldest AS (
+        SELECT id FROM tasks WHERE status = 'processing' AND next_check_at IS NULL ORDER BY submitted_at LIMIT :chunk
     ), new AS (
-        SELECT t.id, coalesce(p.stuck_after, :default) AS stuck_after, p.ttl
-        FROM tasks t LEFT JOIN patience p ON p.provider = t.provider AND p.kind = t.kind
+        SELECT t.id, t.user_id, t.provider, t.submitted_at, coalesce(p.stuck_after, :default) AS stuck_after,
+            coalesce(t.output_deadline_at, t.submitted_at + make_interval(secs => p.ttl)) AS deadline
+        FROM oldest JOIN tasks t USING (id) LEFT JOIN patience p ON p.provider = t.provider AND p.kind = t.kind
         WHERE t.status = 'processing' AND t.next_check_at IS NULL ORDER BY t.id FOR UPDATE OF t
+    ), known AS (
+        SELECT user_id, provider, open.count
+        FROM (SELECT DISTINCT user_id, provider FROM new) owner CROSS JOIN LATERAL (
+            SELECT count(*) FROM tasks t WHERE t.status = 'processing' AND t.next_check_at IS NOT NULL
+                AND t.user_id = owner.user_id AND t.provider = owner.provider
+        ) open
+    ), stamped AS (
+        SELECT new.*, (known.count - 1 + row_number() OVER (
+            PARTITION BY user_id, provider ORDER BY deadline NULLS LAST, submitted_at, id)) / :per_turn AS turn
+        FROM new JOIN known USING (user_id, provider)
     )
     UPDATE tasks SET
-        next_check_at = submitted_at + make_interval(secs => new.stuck_after),
-        output_deadline_at = coalesce(output_deadline_at, submitted_at + make_interval(secs => new.ttl))
-    FROM new WHERE tasks.id = new.id
+        next_check_at = tasks.submitted_at + make_interval(secs => stamped.stuck_after),
+        output_deadline_at = stamped.deadline, turn = stamped.turn
+    FROM stamped WHERE tasks.id = stamped.id
 """
 
 
@@ -42,8 +58,12 @@ class ScheduleFirstChecks:
 
     1. `next_check_at` becomes the submission plus the threshold of provider and kind, else the default.
     2. `output_deadline_at`, when nobody set it, becomes the earliest moment the provider may drop the outputs.
+    3. `turn` becomes the number of open tasks the user has at this provider already, by hundreds: the first hundred of
+       each user are claimed before anybody's hundred-and-first. Within a turn, and so for everybody with fewer than a
+       hundred, outputs that expire first come first, then the oldest.
 
-    Each new task is stamped once, so that claims and the end of a run look at one indexed column only.
+    Each new task is stamped once, the oldest first, so many at a time that no statement is long. What it costs depends
+    on the new tasks and on what their own users have open, not on anybody else's backlog.
 
     Raises:
         TransientError: the database is away.
@@ -52,9 +72,18 @@ class ScheduleFirstChecks:
     transactions: Transactions
     patience: Sequence[Patience]
     stuck_after_seconds: float
+    chunk: int = _CHUNK
 
     async def __call__(self) -> int:
         """How many tasks were new."""
+        total = 0
+        while stamped := await self._stamp():
+            total += stamped
+            if stamped < self.chunk:
+                break
+        return total
+
+    async def _stamp(self) -> int:
         async with self.transactions.begin() as tx:
             return await tx.execute(
                 _STAMP,
@@ -63,4 +92,6 @@ class ScheduleFirstChecks:
                 stuck_afters=[row.stuck_after_seconds for row in self.patience],
                 ttls=[row.output_ttl_seconds for row in self.patience],
                 default=self.stuck_after_seconds,
+                chunk=self.chunk,
+                per_turn=_OPEN_PER_TURN,
             )

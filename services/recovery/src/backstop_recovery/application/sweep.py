@@ -16,7 +16,9 @@ from backstop_recovery.application.finish_run import FinishRun
 from backstop_recovery.application.renew_leases import RenewLeases
 from backstop_recovery.application.resolve_task import ResolveTask
 from backstop_recovery.application.settle_in_groups import SettleInGroups
+from backstop_recovery.domain.places import Places
 from backstop_recovery.domain.task import Task
+from backstop_recovery.domain.walk import Walk
 
 _log = structlog.get_logger(__name__)
 
@@ -30,7 +32,8 @@ class Sweep:
     """Works on all active runs, whoever started them: a restarted process carries on where the last one died.
 
     Messages only wake it, and a poll does too, so a lost doorbell costs seconds. One slow task holds one place of
-    the pool, never the pool. Everything held keeps its lease through `renew_leases`.
+    the pool, never the pool; one slow provider holds its share. Everything held keeps its lease through
+    `renew_leases`.
     """
 
     claim_tasks: ClaimTasks
@@ -41,8 +44,9 @@ class Sweep:
     renew: RenewLeases
     concurrency: int
     batch_size: int
+    places: Places = field(default_factory=Places)
+    _walks: dict[UUID, Walk] = field(default_factory=dict)
     _held: dict[asyncio.Task[None], Task] = field(default_factory=dict)
-    _resolving: int = 0
     _freed: asyncio.Event = field(default_factory=asyncio.Event)
     _requested: set[UUID] = field(default_factory=set)
 
@@ -56,6 +60,7 @@ class Sweep:
         """
         self._freed.clear()
         runs = await self.beat_active_runs()
+        self._walks = {run: self._walks.get(run, Walk()) for run in runs}
         claimed = await self._claim_requested()
         for run in runs:
             claimed += await self._claim(run)
@@ -66,7 +71,7 @@ class Sweep:
                 ended = (run not in busy and await self.finish_run.if_done(run)) or ended
         if not self._held:
             return claimed > 0 or ended
-        if claimed == 0 or self._places() <= 0:
+        if claimed == 0 or self._free() <= 0:
             await self._wait()
         return True
 
@@ -88,13 +93,13 @@ class Sweep:
             worker.cancel()
         await asyncio.gather(*late, return_exceptions=True)
 
-    def _places(self) -> int:
+    def _free(self) -> int:
         """A task has its place while it is resolved; what only waits to be settled has spare ones."""
-        return min(self.concurrency - self._resolving, self.concurrency + _SPARE_PLACES - len(self._held))
+        return min(self.concurrency - self.places.taken, self.concurrency + _SPARE_PLACES - len(self._held))
 
     async def _claim_requested(self) -> int:
         count = 0
-        while self._requested and self._places() > 0:
+        while self._requested and self._free() > 0:
             task_id = next(iter(self._requested))
             task = await self.claim_tasks.one(task_id)
             self._requested.discard(task_id)
@@ -104,16 +109,17 @@ class Sweep:
         return count
 
     async def _claim(self, run: UUID) -> int:
-        places = min(self._places(), self.batch_size)
-        if places <= 0:
+        limit = min(self._free(), self.batch_size)
+        if limit <= 0:
             return 0
-        tasks = await self.claim_tasks.for_run(run, limit=places)
-        for task in tasks:
+        claim = await self.claim_tasks.next_of_run(run, self._walks[run], self.places, limit=limit)
+        self._walks[run] = claim.walk
+        for task in claim.tasks:
             self._start(task)
-        return len(tasks)
+        return len(claim.tasks)
 
     def _start(self, task: Task) -> None:
-        self._resolving += 1
+        self.places.take(task.provider)
         worker = asyncio.create_task(self._work(task), name=f"task:{task.id}")
         self._held[worker] = task
         worker.add_done_callback(self._over)
@@ -130,7 +136,7 @@ class Sweep:
                 try:
                     resolution = await self.resolve_task(task)
                 finally:
-                    self._resolving -= 1
+                    self.places.leave(task.provider)
                     self._freed.set()
                 await self.settle.settle(resolution)
             except TransientError as error:
@@ -142,5 +148,5 @@ class Sweep:
         """Until a place is free or a task is over, and a moment longer: claims come in batches."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._freed.wait(), _LONGEST_TURN_SECONDS)
-        if self._places() < self.concurrency // 4:
+        if self._free() < self.concurrency // 4:
             await asyncio.sleep(_GATHER_SECONDS)
