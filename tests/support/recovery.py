@@ -13,15 +13,20 @@ from backstop_common.errors import PermanentError, TransientError
 from backstop_common.ids import event_id, run_id, tick_id
 from backstop_common.messaging import Delivery
 from backstop_recovery.application.beat_active_runs import BeatActiveRuns
+from backstop_recovery.application.check_late import CheckLate
+from backstop_recovery.application.claim_late import ClaimLate
 from backstop_recovery.application.claim_tasks import ClaimTasks
 from backstop_recovery.application.finish_run import FinishRun
 from backstop_recovery.application.ports import Reference, StoredAsset
 from backstop_recovery.application.renew_leases import RenewLeases
 from backstop_recovery.application.resolve_task import ResolveTask
 from backstop_recovery.application.settle_in_groups import SettleInGroups
+from backstop_recovery.application.settle_late import SettleLate
 from backstop_recovery.application.settle_tasks import SettleTasks
+from backstop_recovery.application.settle_within_limit import SettleWithinLimit
 from backstop_recovery.application.start_run import StartRun
 from backstop_recovery.application.sweep import Sweep
+from backstop_recovery.domain.blast_radius import BlastRadius
 from backstop_recovery.domain.decision import Policy
 from backstop_recovery.domain.policies import Policies
 from backstop_recovery.domain.verdict import Output, OutputRole, Succeeded, Verdict
@@ -70,6 +75,7 @@ class RecoveryUnderTest:
     providers: ScriptedProviders = field(default_factory=ScriptedProviders)
     assets: DictAssets = field(default_factory=DictAssets)
     policy: Policy = field(default_factory=Policy)
+    limit: BlastRadius = field(default_factory=BlastRadius)
     lease_seconds: float = 60.0
     holder: str = field(default_factory=lambda: f"worker-{uuid4().hex[:6]}")
 
@@ -83,17 +89,31 @@ class RecoveryUnderTest:
 
     @property
     def settle_tasks(self) -> SettleTasks:
-        return SettleTasks(self.transactions, "https://cdn.example")
+        return SettleTasks(self.transactions, "https://cdn.example", limit=self.limit)
+
+    @property
+    def settle_within_limit(self) -> SettleWithinLimit:
+        return SettleWithinLimit(self.transactions, self.settle_tasks, self.finish_run)
 
     @property
     def finish_run(self) -> FinishRun:
         return FinishRun(self.transactions)
 
+    def check_late(self) -> CheckLate:
+        return CheckLate(
+            claim_late=ClaimLate(self.transactions, self.holder, self.lease_seconds),
+            settle_late=SettleLate(self.transactions),
+            providers=self.providers,
+            assets=self.assets,
+            renew=RenewLeases(self.transactions, self.lease_seconds),
+            policy=self.policy.late,
+        )
+
     def sweep(self) -> Sweep:
         return Sweep(
             claim_tasks=self.claim_tasks,
             resolve_task=self.resolve_task,
-            settle=SettleInGroups(self.settle_tasks, self.policy, longest_wait_seconds=0.01),
+            settle=SettleInGroups(self.settle_within_limit, self.policy, longest_wait_seconds=0.01),
             finish_run=self.finish_run,
             beat_active_runs=BeatActiveRuns(self.transactions, 120),
             renew=RenewLeases(self.transactions, self.lease_seconds),

@@ -27,6 +27,11 @@ def run_id(tick: UUID) -> UUID:
     return _derive("run", tick)
 
 
+def hold_id(run: UUID) -> UUID:
+    """The hold on failures that a run opens when it is stopped: one run, one hold."""
+    return _derive("hold", run)
+
+
 def event_id(message_type: str, *subject: object) -> UUID:
     """The id of a message about a subject (a task, a run, ...): a repeated step makes the same message again."""
     return _derive("event", message_type, *subject)

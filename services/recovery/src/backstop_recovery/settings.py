@@ -33,5 +33,7 @@ class RecoverySettings(SharedSettings):
     own_failures_until_attention: int = Field(default=10, alias="BACKSTOP_OWN_FAILURES_UNTIL_ATTENTION", ge=1)
     shortest_recheck_seconds: float = Field(default=15, alias="BACKSTOP_SHORTEST_RECHECK_SECONDS", gt=0)
     longest_recheck_seconds: float = Field(default=300, alias="BACKSTOP_LONGEST_RECHECK_SECONDS", gt=0)
+    blast_radius_percent: int = Field(default=50, alias="BACKSTOP_BLAST_RADIUS_PERCENT", ge=0, le=100)
+    blast_radius_min_failed: int = Field(default=20, alias="BACKSTOP_BLAST_RADIUS_MIN_FAILED", ge=1)
     audit_seconds: float = Field(default=3600, alias="BACKSTOP_AUDIT_SECONDS", ge=60)
     max_asset_bytes: int = Field(default=5 * 1024**3, alias="BACKSTOP_MAX_ASSET_BYTES", ge=1)

@@ -87,6 +87,17 @@ class ActOnTask(Message):
     note: str | None = None
 
 
+class LiftHold(Message):
+    """What a person decided about withheld failures: let them end, or ask their providers once more."""
+
+    type: ClassVar[str] = "hold.lift"
+
+    hold_id: UUID
+    decision: Literal["approve", "recheck"]
+    actor: str
+    note: str
+
+
 class RunStarted(Message):
     """A run exists and its horizon is fixed."""
 
@@ -207,6 +218,7 @@ MESSAGES: dict[str, type[Message]] = {
         RunSweep,
         TaskCheck,
         ActOnTask,
+        LiftHold,
         RunStarted,
         RunFinished,
         TaskCompleted,

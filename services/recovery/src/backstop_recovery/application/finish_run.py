@@ -44,7 +44,7 @@ class FinishRun:
             if run is None or run["dry_run"] or await tx.value(_OPEN, horizon=run["horizon_at"]):
                 return False
             finished = await self._end(tx, run_id, status="completed", error_message=None)
-        _tell(finished)
+        tell_finished(finished)
         return True
 
     async def as_previewed(self, run_id: UUID) -> bool:
@@ -53,17 +53,22 @@ class FinishRun:
             if await _locked(tx, run_id) is None:
                 return False
             finished = await self._end(tx, run_id, status="completed", error_message=None)
-        _tell(finished)
+        tell_finished(finished)
         return True
 
     async def as_failed(self, run_id: UUID, *, reason: str) -> bool:
         """Close the run as failed; its open tasks stay open and belong to the next run."""
         async with self.transactions.begin() as tx:
-            if await _locked(tx, run_id) is None:
-                return False
-            finished = await self._end(tx, run_id, status="failed", error_message=reason)
-        _tell(finished)
-        return True
+            finished = await self.stop(tx, run_id, reason=reason)
+        if finished is not None:
+            tell_finished(finished)
+        return finished is not None
+
+    async def stop(self, tx: Transaction, run_id: UUID, *, reason: str) -> RunFinished | None:
+        """Close the run as failed in a transaction of the caller's, who calls `tell_finished` after the commit."""
+        if await _locked(tx, run_id) is None:
+            return None
+        return await self._end(tx, run_id, status="failed", error_message=reason)
 
     async def _end(self, tx: Transaction, run_id: UUID, *, status: str, error_message: str | None) -> RunFinished:
         row = await tx.row(
@@ -81,8 +86,8 @@ class FinishRun:
         return message
 
 
-def _tell(message: RunFinished) -> None:
-    """Once it is committed."""
+def tell_finished(message: RunFinished) -> None:
+    """Count and log a run whose end is committed."""
     observe_run(message)
     _log.info(
         "run_finished",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from backstop_common.database import Transactions
-from backstop_recovery.application.metrics import FROZEN, LAST_FINISHED, OLDEST_STUCK, STUCK
+from backstop_recovery.application.metrics import FROZEN, HOLD, LAST_FINISHED, OLDEST_STUCK, STUCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,8 @@ class MeasureBacklog:
             )
             ended = await reading.rows(
                 "SELECT name, (SELECT extract(epoch FROM max(completed_at))::float FROM cron_job_executions"
-                " WHERE job_name = name AND status IN ('completed', 'failed') AND NOT dry_run) AS last FROM jobs"
+                " WHERE job_name = name AND status IN ('completed', 'failed') AND NOT dry_run) AS last,"
+                " EXISTS (SELECT 1 FROM failure_holds WHERE job_name = name AND lifted_at IS NULL) AS is_held FROM jobs"
             )
             frozen = await reading.value("SELECT coalesce(sum(frozen_balance), 0)::bigint FROM credit_accounts")
         found = {row["provider"]: row for row in rows}
@@ -41,6 +42,7 @@ class MeasureBacklog:
             STUCK.labels(provider=provider).set(row["stuck"] if row else 0)
             OLDEST_STUCK.labels(provider=provider).set(row["oldest"] if row else 0)
         for job in ended:
+            HOLD.labels(job=job["name"]).set(1 if job["is_held"] else 0)
             if job["last"] is not None:
                 LAST_FINISHED.labels(job=job["name"]).set(job["last"])
         FROZEN.set(frozen)

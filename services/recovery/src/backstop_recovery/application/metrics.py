@@ -7,7 +7,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from backstop_common.contracts import RunFinished
 from backstop_recovery.application.settle_tasks import Settled
 from backstop_recovery.domain.cause import cause_of
-from backstop_recovery.domain.resolution import Completed, outcome_of
+from backstop_recovery.domain.resolution import Completed, Withheld, outcome_of
 
 _RUNS = Counter("backstop_runs_total", "Runs by how they ended.", ["job", "status", "trigger"])
 _RUN_DURATION = Histogram(
@@ -27,6 +27,12 @@ _TOLD = Counter(
     "Finished generations by who told of their end, of providers with webhooks.",
     ["provider", "told"],
 )
+_WITHHELD = Counter(
+    "backstop_failures_withheld_total",
+    "Checks whose failure waits for a person instead of being settled.",
+    ["provider"],
+)
+HOLD = Gauge("backstop_failure_hold", "1 while failures wait for a person to lift the hold.", ["job"])
 _CREDITS = Counter("backstop_credits_total", "Credits moved by settlements.", ["operation"])
 _ASSET_BYTES = Counter("backstop_asset_bytes_total", "Bytes of outputs stored in the app's bucket.")
 STUCK = Gauge("backstop_stuck_tasks", "Tasks that are processing and due for a check.", ["provider"])
@@ -58,6 +64,8 @@ def observe_group(group: Settled) -> None:
         cause = cause_of(resolution)
         if cause is not None:
             _STUCK_CAUSES.labels(provider=task.provider, cause=cause.value).inc()
+        if isinstance(resolution, Withheld):
+            _WITHHELD.labels(provider=task.provider).inc()
         if isinstance(resolution, Completed):
             _ASSET_BYTES.inc(sum(asset.size_bytes for asset in resolution.assets))
     for provider, told in group.told:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from backstop_common.database import Transaction
 from backstop_recovery.domain.cause import cause_of
 from backstop_recovery.domain.ledger import Entry
-from backstop_recovery.domain.resolution import Completed, Ended, Errored, Resolution, StillOpen, outcome_of
+from backstop_recovery.domain.resolution import Completed, Ended, Errored, Resolution, StillOpen, Withheld, outcome_of
 
 
 async def record_assets(tx: Transaction, settled: Sequence[Resolution]) -> None:
@@ -32,7 +32,7 @@ async def record_assets(tx: Transaction, settled: Sequence[Resolution]) -> None:
 
 async def record_timeline(tx: Transaction, settled: Sequence[Resolution], entries: Sequence[Entry]) -> None:
     """What each check found, and each entry of the ledger."""
-    checked = [(done, "checked", _detail(done)) for done in settled]
+    checked = [(done, "withheld" if isinstance(done, Withheld) else "checked", _detail(done)) for done in settled]
     by_task = {done.task.id: done for done in settled}
     posted = [
         (
@@ -79,3 +79,6 @@ def _found(resolution: Resolution) -> dict[str, object]:
 
 def _told(warnings: tuple[str, ...]) -> dict[str, object]:
     return {"warnings": list(warnings)} if warnings else {}
+        case Withheld(task=task, ending=ending, code=code, message=message, recheck_seconds=seconds):
+            would_be = {"ending": ending.value, "code": code, "message": message, "credits": task.credits}
+            return {**would_be, "recheckSeconds": round(seconds, 1)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from backstop_common.database.refusals import refusal
 from backstop_common.errors import TransientError
 from backstop_recovery.application.metrics import observe_group
-from backstop_recovery.application.settle_tasks import Settled, SettleTasks
+from backstop_recovery.application.settle_tasks import Settled
 from backstop_recovery.domain.decision import Policy, Trouble, needs_attention
 from backstop_recovery.domain.resolution import Errored, Resolution
 
@@ -36,7 +36,7 @@ class SettleInGroups:
 
     def __init__(
         self,
-        settle_tasks: SettleTasks,
+        settle_tasks: Callable[[Sequence[Resolution]], Awaitable[Settled]],
         policy: Policy,
         *,
         group_size: int = 100,

@@ -11,7 +11,7 @@ from backstop_common.ids import event_id
 from backstop_common.outbox.writing import Envelope
 from backstop_recovery.domain.asset import StoredAsset
 from backstop_recovery.domain.ledger import Entry
-from backstop_recovery.domain.resolution import Completed, Ended, Errored, Resolution, StillOpen
+from backstop_recovery.domain.resolution import Completed, Ended, Errored, Resolution, StillOpen, Withheld
 from backstop_recovery.domain.task import Task
 
 
@@ -62,7 +62,7 @@ def _event(resolution: Resolution, amount: int, at: datetime, base: str | None) 
             )
         case Errored(needs_attention=True, code=code, message=message):
             return TaskNeedsAttention.model_validate({**common, "reason": f"{code}: {message}"})
-        case StillOpen() | Errored():
+        case StillOpen() | Errored() | Withheld():
             return None
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from backstop_recovery.domain.resolution import Completed, Ended, Errored, Resolution, StillOpen
+from backstop_recovery.domain.resolution import Completed, Ended, Errored, Resolution, StillOpen, Withheld
 from backstop_recovery.domain.task import Billing, Task
 
 
@@ -63,7 +63,7 @@ def settlement_of(resolution: Resolution) -> EntryKind | None:
             return EntryKind.CHARGE if task.billing in {Billing.HOLD, Billing.ON_SUCCESS} else None
         case Ended():
             return {Billing.HOLD: EntryKind.RELEASE, Billing.PREPAID: EntryKind.REFUND}.get(task.billing)
-        case StillOpen() | Errored():
+        case StillOpen() | Errored() | Withheld():
             return None
 
 

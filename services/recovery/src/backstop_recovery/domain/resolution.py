@@ -64,7 +64,19 @@ class Errored:
     warnings: tuple[str, ...] = ()
 
 
-Resolution = Completed | Ended | StillOpen | Errored
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """It would have ended like this, but a person has to agree first: it stays open and nothing moves."""
+
+    task: Task
+    verdict: str
+    ending: Ending
+    code: str | None
+    message: str
+    recheck_seconds: float
+
+
+Resolution = Completed | Ended | StillOpen | Errored | Withheld
 
 
 def status_of(resolution: Resolution) -> str:
@@ -76,7 +88,7 @@ def status_of(resolution: Resolution) -> str:
             return ending.value
         case Errored(needs_attention=True):
             return "needs_attention"
-        case StillOpen() | Errored():
+        case StillOpen() | Errored() | Withheld():
             return "processing"
 
 
@@ -85,6 +97,8 @@ def outcome_of(resolution: Resolution) -> str:
     match resolution:
         case StillOpen():
             return "still_processing"
+        case Withheld():
+            return "withheld"
         case Errored(needs_attention=False):
             return "error"
         case _:
@@ -103,7 +117,7 @@ def counted_as(resolution: Resolution) -> str:
             return "completed"
         case Ended():
             return "failed"
-        case StillOpen():
+        case StillOpen() | Withheld():
             return "stillProcessing"
         case Errored():
             return "errors"

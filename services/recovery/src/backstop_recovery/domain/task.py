@@ -30,7 +30,7 @@ class Task:
     """One claim of one task. `fence` is the token of this claim: whoever holds a newer one has taken over.
 
     `error_count` counts failures of our own in a row, `not_found_count` the denials in a row of what `last_denial`
-    names; `told` says whether the provider's webhook for it has come.
+    names; `told` says whether the provider's webhook for it has come, `approved` whether a person agreed that it ends.
     """
 
     id: UUID
@@ -48,6 +48,7 @@ class Task:
     not_found_count: int = 0
     last_denial: str | None = None
     told: bool = False
+    approved: bool = False
     metadata: Mapping[str, object] = field(default_factory=dict)
 
     @property
