@@ -63,6 +63,10 @@ def test_a_later_check_and_a_task_whose_webhook_came_have_no_cause(more: dict[st
     assert [cause_of(resolution) for resolution, _ in _all(a_task(**more))] == [None] * len(_all(a_task()))
 
 
+def test_a_task_that_a_person_ended_before_anybody_asked_has_no_cause() -> None:
+    assert cause_of(_ended(a_task(), "by_hand", Ending.FAILED)) is None
+
+
 def test_the_words_are_those_of_the_schema_and_each_has_its_case() -> None:
     (check,) = metadata.tables["tasks"].c["stuck_cause"].constraints
     assert isinstance(check, CheckConstraint)

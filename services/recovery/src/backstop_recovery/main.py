@@ -25,6 +25,8 @@ from backstop_recovery.adapters.obstore_assets import ObstoreAssets
 from backstop_recovery.adapters.provider_policies import policies_of
 from backstop_recovery.application.audit_invariants import AuditInvariants
 from backstop_recovery.application.beat_active_runs import BeatActiveRuns
+from backstop_recovery.application.check_late import CheckLate
+from backstop_recovery.application.claim_late import ClaimLate
 from backstop_recovery.application.claim_tasks import ClaimTasks
 from backstop_recovery.application.finish_run import FinishRun
 from backstop_recovery.application.measure_backlog import MeasureBacklog
@@ -34,11 +36,13 @@ from backstop_recovery.application.request_check import RequestCheck
 from backstop_recovery.application.resolve_task import ResolveTask
 from backstop_recovery.application.schedule_first_checks import Patience, ScheduleFirstChecks
 from backstop_recovery.application.settle_in_groups import SettleInGroups
+from backstop_recovery.application.settle_late import SettleLate
 from backstop_recovery.application.settle_tasks import SettleTasks
 from backstop_recovery.application.start_run import StartRun
 from backstop_recovery.application.sweep import Sweep
 from backstop_recovery.application.watch_runs import WatchRuns
 from backstop_recovery.domain.decision import Policy
+from backstop_recovery.domain.late import LatePolicy
 from backstop_recovery.domain.provider_health import HealthPolicy
 from backstop_recovery.entrypoints.handlers import SERVICE, Handlers
 from backstop_recovery.settings import RecoverySettings
@@ -46,6 +50,7 @@ from backstop_recovery.settings import RecoverySettings
 _POLL_SECONDS = 1.0
 _WATCH_SECONDS = 10.0
 _MEASURE_SECONDS = 15.0
+_LATE_SECONDS = 30.0
 
 
 def compose(settings: RecoverySettings, runtime: Runtime, environ: Mapping[str, str] = os.environ) -> Service:
@@ -84,14 +89,28 @@ def compose(settings: RecoverySettings, runtime: Runtime, environ: Mapping[str, 
         concurrency=settings.concurrency,
         batch_size=settings.batch_size,
     )
+    check_late = CheckLate(
+        claim_late=ClaimLate(transactions, _holder(), settings.lease_seconds),
+        settle_late=SettleLate(transactions),
+        providers=providers,
+        assets=assets,
+        renew=RenewLeases(transactions, settings.lease_seconds),
+        policy=policy.late,
+    )
+    late = Loop("late-successes", check_late.run_once, interval_seconds=_LATE_SECONDS)
     watch_runs = WatchRuns(transactions, finish_run, settings.run_silent_after_seconds)
     pool = Loop("sweep", sweep.run_once, interval_seconds=_POLL_SECONDS)
+
+    def wake() -> None:
+        pool.wake()
+        late.wake()
+
     handlers = Handlers(
         ScheduleFirstChecks(transactions, _patience(catalogue, settings), settings.stuck_after_seconds),
         StartRun(transactions, settings.run_parallelism, settings.run_deadline_seconds),
-        RequestCheck(transactions),
+        RequestCheck(transactions, policy.late),
         sweep,
-        pool.wake,
+        wake,
     )
 
     async def check_store() -> str | None:
@@ -103,6 +122,7 @@ def compose(settings: RecoverySettings, runtime: Runtime, environ: Mapping[str, 
 
     async def stop() -> None:
         await sweep.drain()
+        await check_late.drain()
         await client.close()
 
     return Service(
@@ -114,6 +134,8 @@ def compose(settings: RecoverySettings, runtime: Runtime, environ: Mapping[str, 
         loops=[
             pool,
             Loop("leases", sweep.renew_leases, interval_seconds=settings.lease_seconds / 3),
+            late,
+            Loop("late-leases", check_late.renew_leases, interval_seconds=settings.lease_seconds / 3),
             Loop("watchdog", watch_runs, interval_seconds=_WATCH_SECONDS),
             Loop("audit", AuditInvariants(transactions).run_once, interval_seconds=settings.audit_seconds),
             Loop("backlog-gauges", MeasureBacklog(transactions), interval_seconds=_MEASURE_SECONDS),
@@ -148,6 +170,7 @@ def _policy(settings: RecoverySettings) -> Policy:
         own_failures_until_attention=settings.own_failures_until_attention,
         shortest_recheck_seconds=settings.shortest_recheck_seconds,
         longest_recheck_seconds=settings.longest_recheck_seconds,
+        late=LatePolicy(settings.late_success, settings.late_success_window_seconds),
     )
 
 

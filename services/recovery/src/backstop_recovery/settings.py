@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from backstop_common.settings import HttpUrlText, PortNumber, SharedSettings
+from backstop_recovery.domain.late import LateSuccess
 
 
 class RecoverySettings(SharedSettings):
@@ -35,5 +36,7 @@ class RecoverySettings(SharedSettings):
     longest_recheck_seconds: float = Field(default=300, alias="BACKSTOP_LONGEST_RECHECK_SECONDS", gt=0)
     blast_radius_percent: int = Field(default=50, alias="BACKSTOP_BLAST_RADIUS_PERCENT", ge=0, le=100)
     blast_radius_min_failed: int = Field(default=20, alias="BACKSTOP_BLAST_RADIUS_MIN_FAILED", ge=1)
+    late_success: LateSuccess = Field(default=LateSuccess.RECORD, alias="BACKSTOP_LATE_SUCCESS")
+    late_success_window_seconds: float = Field(default=86_400, alias="BACKSTOP_LATE_SUCCESS_WINDOW_SECONDS", ge=0)
     audit_seconds: float = Field(default=3600, alias="BACKSTOP_AUDIT_SECONDS", ge=60)
     max_asset_bytes: int = Field(default=5 * 1024**3, alias="BACKSTOP_MAX_ASSET_BYTES", ge=1)

@@ -7,6 +7,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from backstop_common.contracts import RunFinished
 from backstop_recovery.application.settle_tasks import Settled
 from backstop_recovery.domain.cause import cause_of
+from backstop_recovery.domain.late import LateFinding
 from backstop_recovery.domain.resolution import Completed, Withheld, outcome_of
 
 _RUNS = Counter("backstop_runs_total", "Runs by how they ended.", ["job", "status", "trigger"])
@@ -33,6 +34,9 @@ _WITHHELD = Counter(
     ["provider"],
 )
 HOLD = Gauge("backstop_failure_hold", "1 while failures wait for a person to lift the hold.", ["job"])
+_LATE_SUCCESSES = Counter(
+    "backstop_late_successes_total", "Generations that succeeded after we gave them up.", ["provider", "kind"]
+)
 _CREDITS = Counter("backstop_credits_total", "Credits moved by settlements.", ["operation"])
 _ASSET_BYTES = Counter("backstop_asset_bytes_total", "Bytes of outputs stored in the app's bucket.")
 STUCK = Gauge("backstop_stuck_tasks", "Tasks that are processing and due for a check.", ["provider"])
@@ -76,6 +80,12 @@ def observe_group(group: Settled) -> None:
         _SETTLED.labels(provider=task.provider, kind=task.kind, outcome="lease_lost").inc()
     for entry in group.entries:
         _CREDITS.labels(operation=entry.kind.value).inc(entry.amount)
+
+
+def observe_late(finding: LateFinding) -> None:
+    """Count a late success."""
+    _LATE_SUCCESSES.labels(provider=finding.task.provider, kind=finding.task.kind).inc()
+    _ASSET_BYTES.inc(sum(asset.size_bytes for asset in finding.assets))
 
 
 def observe_request(provider: str, code: str, seconds: float) -> None:

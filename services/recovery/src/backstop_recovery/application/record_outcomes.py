@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from uuid import UUID
 
 from backstop_common.database import Transaction
+from backstop_recovery.domain.asset import StoredAsset
 from backstop_recovery.domain.cause import cause_of
 from backstop_recovery.domain.ledger import Entry
 from backstop_recovery.domain.resolution import Completed, Ended, Errored, Resolution, StillOpen, Withheld, outcome_of
@@ -13,7 +15,13 @@ from backstop_recovery.domain.resolution import Completed, Ended, Errored, Resol
 
 async def record_assets(tx: Transaction, settled: Sequence[Resolution]) -> None:
     """One row per stored output."""
-    stored = [(done.task.id, asset) for done in settled if isinstance(done, Completed) for asset in done.assets]
+    await record_assets_of(
+        tx, [(done.task.id, asset) for done in settled if isinstance(done, Completed) for asset in done.assets]
+    )
+
+
+async def record_assets_of(tx: Transaction, stored: Sequence[tuple[UUID, StoredAsset]]) -> None:
+    """One row per stored output of these tasks."""
     if not stored:
         return
     await tx.execute(

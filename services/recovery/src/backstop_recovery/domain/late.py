@@ -8,6 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from backstop_recovery.domain.asset import StoredAsset
+from backstop_recovery.domain.task import Task
+from backstop_recovery.domain.verdict import Cancelled, Expired, Failed, Succeeded, Unknown, Verdict
+
 
 class LateSuccess(StrEnum):
     """`RECORD` tells of it in the timeline and a counter, `KEEP` also copies the outputs, `IGNORE` never asks."""
@@ -34,3 +38,46 @@ class LatePolicy:
         if self.action is LateSuccess.IGNORE or left <= 0:
             return None
         return min(max(since_given_up, self.first_check_seconds), left)
+
+
+@dataclass(frozen=True, slots=True)
+class LateTask:
+    """A claimed task that we gave up so many seconds ago."""
+
+    task: Task
+    provider_task_id: str
+    since_given_up: float
+
+
+@dataclass(frozen=True, slots=True)
+class LateFinding:
+    """What a late question found. Without `recheck_seconds` it was the last one; a success is told at its last one."""
+
+    task: Task
+    verdict: str
+    message: str
+    recheck_seconds: float | None
+    succeeded: bool = False
+    assets: tuple[StoredAsset, ...] = ()
+
+    @property
+    def is_late_success(self) -> bool:
+        """Whether this is to be told as a late success: nothing more can be got from asking again."""
+        return self.succeeded and self.recheck_seconds is None
+
+
+def pause_after(verdict: Verdict, policy: LatePolicy, since_given_up: float) -> float | None:
+    """When to ask again after an answer: never after a definitive one with a file or without one ever to come.
+
+    The provider's wish to wait wins where it is longer, as long as the window is open.
+    """
+    pause = policy.next_check_seconds(since_given_up)
+    match verdict:
+        case Failed() | Cancelled() | Expired():
+            return None
+        case Succeeded() if verdict.has_primary_output:
+            return None
+        case Unknown(retry_after_seconds=wait) if pause is not None and wait is not None:
+            return max(pause, wait)
+        case _:
+            return pause
