@@ -30,7 +30,8 @@ _PROVIDERS = """
     )
     SELECT provider FROM open WHERE provider IS NOT NULL
 """
-# The coalesce keeps `next_check_at` a mere filter: by its own index, claims would be sorted out of all that is due.
+# Indexes hold all orders that claims need. A planner that knows the table badly would rather read and sort a backlog.
+_IN_ORDER = "SELECT set_config('enable_sort', 'off', true), set_config('enable_incremental_sort', 'off', true)"
 _AHEAD = f"""
     WITH {_RUN}, due AS (
         SELECT t.id FROM unnest(CAST(:providers AS text[]), CAST(:places AS int[]), CAST(:turns AS int[]),
@@ -41,29 +42,32 @@ _AHEAD = f"""
             WHERE status = 'processing' AND tasks.provider = w.provider
                 AND (tasks.turn, coalesce(output_deadline_at, 'infinity'::timestamptz), tasks.submitted_at, tasks.id)
                     > (w.turn, coalesce(w.deadline, 'infinity'::timestamptz), w.submitted_at, w.id)
-                AND coalesce(next_check_at, 'infinity'::timestamptz) <= run.horizon_at AND {_FREE}
+                AND next_check_at <= run.horizon_at AND {_FREE}
             ORDER BY tasks.turn, coalesce(output_deadline_at, 'infinity'::timestamptz), tasks.submitted_at, tasks.id
             LIMIT w.places FOR UPDATE SKIP LOCKED
         ) t
     )
 """  # noqa: S608 - constants
+# With `provider = ...` the order would also be that of ix_tasks_due, which passes over the tasks of all others.
 _BEHIND = f"""
     WITH {_RUN}, due AS (
         SELECT t.id FROM unnest(CAST(:providers AS text[]), CAST(:places AS int[])) AS w (provider, places)
         CROSS JOIN run CROSS JOIN LATERAL (
             SELECT tasks.id FROM tasks
-            WHERE status = 'processing' AND tasks.provider = w.provider AND next_check_at <= run.horizon_at AND {_FREE}
-            ORDER BY next_check_at LIMIT w.places FOR UPDATE SKIP LOCKED
+            WHERE status = 'processing' AND tasks.provider >= w.provider
+                AND (tasks.provider, next_check_at) <= (w.provider, run.horizon_at) AND {_FREE}
+            ORDER BY tasks.provider, next_check_at LIMIT w.places FOR UPDATE SKIP LOCKED
         ) t
     )
 """  # noqa: S608 - constants
 _ALONE = f"""
     WITH due AS (SELECT id FROM tasks WHERE status = 'processing' AND {_FREE} AND id = :id FOR UPDATE SKIP LOCKED)
 """  # noqa: S608 - constants
+# An array, not a join: a wrong guess of how many are due would read the whole table.
 _CLAIM = """
     UPDATE tasks SET lease_holder = :holder, lease_expires_at = clock_timestamp() + make_interval(secs => :lease),
         fence = tasks.fence + 1, run_id = CAST(:run AS uuid)
-    FROM due WHERE tasks.id = due.id
+    WHERE tasks.id = ANY (ARRAY(SELECT id FROM due))
     RETURNING tasks.id, user_id, kind, provider, provider_task_id, credits, billing, submitted_at, fence,
         tasks.run_id, check_count, error_count, not_found_count, last_denial, webhook_at IS NOT NULL AS told,
         approved_at IS NOT NULL AS approved, metadata, turn, nullif(output_deadline_at, 'infinity') AS deadline
@@ -111,6 +115,7 @@ class ClaimTasks:
            at most while the walk goes on.
         """
         async with self.transactions.begin() as tx:
+            await tx.execute(_IN_ORDER)
             if not walk.is_begun:
                 walk = walk.begin(await _providers(tx))
             batch = _Batch(limit, places)
