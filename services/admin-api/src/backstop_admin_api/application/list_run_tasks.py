@@ -11,7 +11,8 @@ from uuid import UUID
 from backstop_common.database import Transactions
 
 _TASKS = """
-    SELECT e.id AS event_id, e.task_id, t.provider, t.kind, t.status, e.verdict, e.outcome, e.detail, e.at
+    SELECT e.id AS event_id, e.task_id, t.provider, t.kind, t.status, t.stuck_cause, e.verdict, e.outcome, e.detail,
+        e.at
     FROM task_events e JOIN tasks t ON t.id = e.task_id
     WHERE e.run_id = :run AND e.id > :after AND e.kind <> 'settled' AND (e.verdict IS NOT NULL OR e.outcome IS NOT NULL)
     AND NOT EXISTS (
@@ -32,6 +33,7 @@ class RunTask:
     provider: str
     kind: str
     status: str
+    stuck_cause: str | None
     verdict: str | None
     outcome: str | None
     detail: dict[str, Any]

@@ -15,7 +15,7 @@ MOST_EVENTS = 500
 _TASK = """
     SELECT id, user_id, kind, provider, provider_task_id, credits, billing, metadata, status, submitted_at, created_at,
         updated_at, finished_at, next_check_at, last_checked_at, last_verdict, check_count, failure_code,
-        failure_message
+        failure_message, stuck_cause
     FROM tasks WHERE id = :id
 """
 _ASSETS = """
@@ -101,6 +101,7 @@ class ReadableTask:
     check_count: int
     failure_code: str | None
     failure_message: str | None
+    stuck_cause: str | None
     assets: Sequence[TaskAsset]
     entries: Sequence[TaskEntry]
     timeline: Sequence[TaskEvent]

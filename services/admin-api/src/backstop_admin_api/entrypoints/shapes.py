@@ -11,6 +11,9 @@ from pydantic.alias_generators import to_camel
 
 RunStatus = Literal["running", "completed", "failed", "skipped", "missed"]
 JobName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._-]+$")]
+StuckCause = Literal[
+    "webhook_lost", "provider_slow", "provider_trouble", "provider_denies", "never_submitted", "own_trouble"
+]
 DEFAULT_JOB = "process-stuck-tasks"
 
 
@@ -100,6 +103,7 @@ class ExecutionTask(Shape):
     provider: str
     kind: Literal["image", "video"]
     status: str
+    stuck_cause: StuckCause | None = Field(description="Why it was stuck, by what its first check found.")
     verdict: str | None
     outcome: str | None
     detail: dict[str, Any]

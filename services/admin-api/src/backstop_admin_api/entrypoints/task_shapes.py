@@ -10,7 +10,7 @@ from pydantic import Field
 
 from backstop_admin_api.application.read_task import ReadableTask
 from backstop_admin_api.application.records import Billing, Kind
-from backstop_admin_api.entrypoints.shapes import Shape
+from backstop_admin_api.entrypoints.shapes import Shape, StuckCause
 
 
 class UserShape(Shape):
@@ -101,6 +101,9 @@ class TaskShape(Shape):
     last_checked_at: datetime | None
     last_verdict: str | None
     check_count: int
+    stuck_cause: StuckCause | None = Field(
+        description="Why it was stuck, by what its first check found; null when its webhook came in time."
+    )
     failure: FailureShape | None
     assets: list[AssetShape]
     settlement: EntryShape | None = Field(description="The charge, release or refund; null until there is one.")

@@ -104,6 +104,8 @@ def _print(found: ReadableTask) -> None:
     )
     if found.failure_message:
         console.print(f"{found.failure_code or 'error'}: {found.failure_message}", soft_wrap=True, markup=False)
+    if found.stuck_cause:
+        console.print(f"stuck: {found.stuck_cause.replace('_', ' ')}")
     for asset in found.assets:
         console.print(f"{asset.role}: {asset.url or asset.key} ({asset.size_bytes:,} bytes)", soft_wrap=True)
     rows = [
