@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 
 from starlette.types import ASGIApp
 
+from backstop_admin_api.adapters import signatures
+from backstop_admin_api.application.accept_webhook import AcceptWebhook
 from backstop_admin_api.application.grant_credits import GrantCredits
 from backstop_admin_api.application.list_jobs import ListJobs
 from backstop_admin_api.application.list_run_tasks import ListRunTasks
 from backstop_admin_api.application.list_runs import ListRuns
 from backstop_admin_api.application.read_run import ReadRun
 from backstop_admin_api.application.read_task import ReadTask
+from backstop_admin_api.application.read_webhook_keys import ReadWebhookKeys
 from backstop_admin_api.application.recognise_key import RecogniseKey
 from backstop_admin_api.application.register_job import RegisterJob
 from backstop_admin_api.application.register_task import RegisterTask
@@ -22,6 +25,7 @@ from backstop_admin_api.application.request_action import RequestAction
 from backstop_admin_api.application.summarize_runs import SummarizeRuns
 from backstop_admin_api.application.trigger_run import TriggerRun
 from backstop_admin_api.application.wait_for_run import WaitForRun
+from backstop_admin_api.application.webhook_addresses import WebhookAddresses
 from backstop_admin_api.entrypoints.app import create_app
 from backstop_admin_api.entrypoints.context import AdminApi
 from backstop_admin_api.entrypoints.login_throttle import LoginThrottle
@@ -46,6 +50,7 @@ def compose_context(
         ConfigurationError: the providers file is wrong.
     """
     catalogue = load_catalogue(providers_file=settings.providers_file, environ=environ)
+    addresses = WebhookAddresses.of(catalogue, settings.app_base_url, settings.webhook_secret)
     read_run = ReadRun(transactions)
     return AdminApi(
         trigger_run=TriggerRun(transactions),
@@ -61,6 +66,15 @@ def compose_context(
         read_task=ReadTask(transactions, settings.assets_public_base_url),
         request_action=RequestAction(transactions),
         recognise_key=RecogniseKey(transactions),
+        accept_webhook=AcceptWebhook(
+            transactions,
+            catalogue,
+            addresses,
+            signatures.judge,
+            ReadWebhookKeys(transactions, time.monotonic),
+            time.time,
+        ),
+        webhook_addresses=addresses,
         cron_secret=BearerSecret(settings.cron_secret),
         admin_token=BearerSecret(settings.admin_token),
         sessions=Sessions(

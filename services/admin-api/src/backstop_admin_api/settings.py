@@ -36,6 +36,7 @@ class AdminApiSettings(IntakeSettings):
     cron_secret: Secret = Field(alias="CRON_SECRET", description=_REMEDY)
     admin_token: Secret = Field(alias="ADMIN_TOKEN", description=_REMEDY)
     session_secret: Secret = Field(alias="SESSION_SECRET", description=_REMEDY)
+    webhook_secret: Secret | None = Field(default=None, alias="BACKSTOP_WEBHOOK_SECRET", description=_REMEDY)
     session_seconds: int = Field(default=12 * 3600, alias="BACKSTOP_SESSION_SECONDS", ge=60, le=30 * 86_400)
     brand_name: str = Field(default="Backstop", alias="BRAND_NAME", min_length=1, max_length=60)
     assets_public_base_url: HttpUrlText | None = Field(default=None, alias="ASSETS_PUBLIC_BASE_URL")

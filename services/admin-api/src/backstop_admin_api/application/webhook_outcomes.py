@@ -61,6 +61,11 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class StillRunning:
+    """Genuine, and only says that the task goes on: nothing has to happen."""
+
+
+@dataclass(frozen=True, slots=True)
 class Duplicate:
     """This delivery was accepted before."""
 
@@ -103,4 +108,6 @@ class NoSuchAddress:
     reason: str
 
 
-Outcome = Accepted | Duplicate | UnknownTask | Unverified | Malformed | NotReady | Challenged | NoSuchAddress
+Outcome = (
+    Accepted | StillRunning | Duplicate | UnknownTask | Unverified | Malformed | NotReady | Challenged | NoSuchAddress
+)

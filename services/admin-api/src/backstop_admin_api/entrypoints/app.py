@@ -17,6 +17,7 @@ from backstop_admin_api.entrypoints import (
     task_action_routes,
     task_routes,
     user_routes,
+    webhook_routes,
 )
 from backstop_admin_api.entrypoints.authentication import LoginRequiredError
 from backstop_admin_api.entrypoints.body_limit import BodyLimit
@@ -53,6 +54,8 @@ def create_app(context: AdminApi, *, loops: Sequence[Loop], checks: Mapping[str,
     install_problems(app, login_required=LoginRequiredError)
     for routes in (cron_routes, admin_routes, user_routes, task_routes, task_action_routes, login_routes, page_routes):
         app.include_router(routes.router)
+    app.include_router(webhook_routes.router)
     app.router.routes.extend(probe_routes(loops=lambda: loops, checks=checks))
     app.mount("/static", _Static(directory=STATIC))
-    return SecurityHeaders(BodyLimit(app, limit_bytes=_LARGEST_BODY_BYTES), is_https=context.sessions.is_https)
+    limited = BodyLimit(app, limit_bytes=_LARGEST_BODY_BYTES, except_below=webhook_routes.PREFIX)
+    return SecurityHeaders(limited, is_https=context.sessions.is_https)

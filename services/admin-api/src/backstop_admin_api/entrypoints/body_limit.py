@@ -10,14 +10,21 @@ from backstop_admin_api.entrypoints.problems import ProblemError, problem_docume
 
 
 class BodyLimit:
-    """Refuses a body that says it is too large at once, and one that turns out to be while it is read."""
+    """Refuses a body that says it is too large at once, and one that turns out to be while it is read.
 
-    def __init__(self, app: ASGIApp, *, limit_bytes: int) -> None:
+    What is below `except_below` counts for itself.
+    """
+
+    def __init__(self, app: ASGIApp, *, limit_bytes: int, except_below: str) -> None:
         self._app = app
         self._limit = limit_bytes
+        self._except_below = except_below
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its body counted."""
+        if scope["type"] == "http" and scope["path"].startswith(self._except_below):
+            await self._app(scope, receive, send)
+            return
         declared = Headers(scope=scope).get("content-length", "0") if scope["type"] == "http" else "0"
         if declared.isdecimal() and int(declared) > self._limit:
             await problem_document(ProblemError(413, "The request is too large."))(scope, receive, send)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from backstop_admin_api.application.accept_webhook import AcceptWebhook
 from backstop_admin_api.application.grant_credits import GrantCredits
 from backstop_admin_api.application.list_jobs import ListJobs
 from backstop_admin_api.application.list_run_tasks import ListRunTasks
@@ -20,6 +21,7 @@ from backstop_admin_api.application.request_action import RequestAction
 from backstop_admin_api.application.summarize_runs import SummarizeRuns
 from backstop_admin_api.application.trigger_run import TriggerRun
 from backstop_admin_api.application.wait_for_run import WaitForRun
+from backstop_admin_api.application.webhook_addresses import WebhookAddresses
 from backstop_admin_api.entrypoints.login_throttle import LoginThrottle
 from backstop_admin_api.entrypoints.rendering import Pages
 from backstop_admin_api.entrypoints.secrets import BearerSecret
@@ -43,6 +45,8 @@ class AdminApi:
     read_task: ReadTask
     request_action: RequestAction
     recognise_key: RecogniseKey
+    accept_webhook: AcceptWebhook
+    webhook_addresses: WebhookAddresses
     cron_secret: BearerSecret
     admin_token: BearerSecret
     sessions: Sessions

@@ -68,7 +68,7 @@ async def _shape(response: Response, context: AdminApi, task_id: UUID) -> TaskSh
     if task is None:
         raise ProblemError(404, f"There is no task {task_id}; register it with POST /api/tasks.")
     response.headers["Cache-Control"] = "no-store"
-    return TaskShape.of(task)
+    return TaskShape.of(task, webhook_url=context.webhook_addresses.address(task.provider, task.id))
 
 
 def _refused(refusal: Refusal) -> ProblemError:
