@@ -86,3 +86,15 @@ def test_no_bytes_make_sniffing_raise(head: bytes) -> None:
 def test_text_in_utf8_with_a_mark_up_or_json_start_is_never_media(rest: bytes) -> None:
     assert sniff(b"<" + rest) is None
     assert sniff(b"{" + rest) is None
+
+
+@pytest.mark.parametrize(
+    "behind", [b"/*\0*/=1;</script><script>alert(1)", b"<HTML>", b" < !DOCTYPE html>", b"\1\0\1\0\0\0\0<?php x"]
+)
+def test_a_gif_that_is_a_page_as_well_is_no_media(behind: bytes) -> None:
+    assert sniff(b"GIF89a" + behind) is None
+
+
+def test_a_prompt_about_markup_inside_a_picture_changes_nothing() -> None:
+    png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + b"\0" * 17 + b"\0\0\0\x20tEXtprompt\0a page that says <html>"
+    assert sniff(png) is not None

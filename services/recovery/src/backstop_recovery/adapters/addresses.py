@@ -6,6 +6,7 @@ wire server). It is pure; `guard` applies it to every connection. What is not cl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -52,6 +53,8 @@ _V6_REFUSED = tuple(
 )
 _V4_MAPPED = IPv6Network("::ffff:0:0/96")
 _NAT64 = IPv6Network("64:ff9b::/96")
+_NAME = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _LAST_PORT = 65535
 # The same few hosts are judged thousands of times; the judgement of a text never changes.
 _REMEMBERED = 4096
@@ -76,6 +79,19 @@ def parse_address(text: str) -> IPv4Address | IPv6Address | None:
         return ip_address(text.removeprefix("[").removesuffix("]"))
     except ValueError:
         return None
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def is_plain_name(host: str) -> bool:
+    """Whether a host that is no IP literal may be looked up as a name.
+
+    What ends in a number is an address in disguise (WHATWG URL, "ends in a number": `2130706433`, `127.1`, `0x7f.1`,
+    `127.0.0.1.`) whatever the system's resolver thinks of it, and `localhost` is this machine (RFC 6761).
+    """
+    if not _NAME.fullmatch(host):
+        return False
+    last = host.rstrip(".").rpartition(".")[2].lower()
+    return last != "localhost" and not _NUMBER.fullmatch(last)
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -17,6 +17,7 @@ from yarl import URL
 from backstop_common.errors import PermanentError, TransientError
 from backstop_common.providers.catalogue import Catalogue, UnknownProviderError
 from backstop_common.providers.compiled import CompiledProvider, CompiledStep
+from backstop_recovery.adapters.content_encoding import BadEncodingError
 from backstop_recovery.adapters.credentials import credentials_of, same_origin
 from backstop_recovery.adapters.guard import ForbiddenAddressError
 from backstop_recovery.adapters.http_client import (
@@ -96,8 +97,8 @@ class DeclarativeProviders:
             answer = await self._ask(provider, url, step)
         except UnusableReferenceError as error:
             return Unknown(UnknownReason.BAD_REFERENCE, str(error))
-        except BodyTooLargeError as error:
-            return Unknown(UnknownReason.UNPARSABLE, str(error))
+        except (BodyTooLargeError, BadEncodingError) as error:
+            return Unknown(UnknownReason.UNPARSABLE, f"{provider.name}: {error}")
         except (BadAddressError, ForbiddenAddressError) as error:
             hint = "; list its host:port in ALLOW_PRIVATE_HOSTS if that is meant"
             return Unknown(UnknownReason.UNREACHABLE, f"{provider.name}: {error}{hint}")

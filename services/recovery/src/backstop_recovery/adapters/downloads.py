@@ -17,6 +17,7 @@ from yarl import URL
 from backstop_common.errors import TransientError
 from backstop_common.providers.compiled import CompiledProvider
 from backstop_recovery.adapters.addresses import host_matches
+from backstop_recovery.adapters.content_encoding import BadEncodingError
 from backstop_recovery.adapters.credentials import Credentials, credentials_of, may_see_credentials
 from backstop_recovery.adapters.guard import ForbiddenAddressError
 from backstop_recovery.adapters.http_client import BadAddressError, HttpClient, Incoming, follow_redirect, parse_url
@@ -53,6 +54,8 @@ class Downloads:
                     url = target
         except (BadAddressError, ForbiddenAddressError) as error:
             raise OutputRefusedError(f"the output's address is refused: {error}") from error
+        except BadEncodingError as error:
+            raise OutputRefusedError(f"{url.host}: {error}") from error
         raise OutputRefusedError(f"{url.host} redirects more than {provider.download.redirects} times")
 
     @asynccontextmanager

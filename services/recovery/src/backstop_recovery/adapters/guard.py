@@ -16,7 +16,7 @@ from typing import Any
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from backstop_common.errors import PermanentError
-from backstop_recovery.adapters.addresses import AllowedHosts, is_public, parse_address
+from backstop_recovery.adapters.addresses import AllowedHosts, is_plain_name, is_public, parse_address
 
 AddressInfo = tuple[Any, ...]
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)
@@ -42,13 +42,17 @@ class AddressGuard:
     _admitted: set[tuple[str, int]] = field(default_factory=set)
 
     def check_literal(self, host: str, port: int) -> None:
-        """Refuse an IP literal that is not public. Names pass: the resolver judges them.
+        """Refuse an IP literal that is not public, and what is one in disguise. The resolver judges plain names.
 
         Raises:
             ForbiddenAddressError: see above.
         """
+        if self.allowed.admits(host, port):
+            return
         address = parse_address(host)
-        if address is not None and not is_public(address) and not self.allowed.admits(host, port):
+        if address is None and not is_plain_name(host):
+            raise ForbiddenAddressError(f"{host[:100]!r} is no plain name and no plain address")
+        if address is not None and not is_public(address):
             raise ForbiddenAddressError(f"{host} is not a public address")
 
     def check_records(self, host: str, port: int, addresses: list[str]) -> None:

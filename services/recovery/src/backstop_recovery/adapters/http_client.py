@@ -1,8 +1,8 @@
 """One HTTP client for polls and downloads: no proxies from the environment, no cookies, no redirects of its own.
 
-Every connection passes the address guard. Bodies are read with a cap, `Accept-Encoding: identity` keeps sizes honest,
-and aiohttp's exceptions become ours where they occur: `TransientError` for the network, `PermanentError` for what will
-not change.
+Every connection passes the address guard. Bodies are read with a cap, headers have a deadline, `Accept-Encoding:
+identity` keeps sizes honest (who packs all the same meets `content_encoding`), and aiohttp's exceptions become ours
+where they occur: `TransientError` for the network, `PermanentError` for what will not change.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import aiohttp
 from yarl import URL
 
 from backstop_common.errors import PermanentError, TransientError
+from backstop_recovery.adapters.content_encoding import is_packed, unpacked
 from backstop_recovery.adapters.guard import AddressGuard, GuardedResolver, Lookup, look_up
 
 _LONGEST_URL = 8192
@@ -67,12 +68,17 @@ class Incoming:
         """Close the connection: whoever reads the body gets a `TransientError`."""
         self._response.close()
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives.
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives, unpacked when it is packed.
 
         Raises:
             TransientError: the connection broke, stalled, or the body was shorter than announced.
+            BadEncodingError: it is packed in a way that is not taken in.
         """
+        encoding = self.headers.get("content-encoding", "")
+        return unpacked(self._arriving(), encoding) if is_packed(encoding) else self._arriving()
+
+    async def _arriving(self) -> AsyncIterator[bytes]:
         while True:
             with _translated(self.url):
                 chunk = await self._response.content.readany()
@@ -130,6 +136,7 @@ class HttpClient:
         Raises:
             ForbiddenAddressError: the guard refused.
             BodyTooLargeError: the body is larger than `max_bytes`.
+            BadEncodingError: it is packed in a way that is not taken in.
             TransientError: `NotReachableError`, `TooSlowError` or `CutShortError`.
         """
         try:
@@ -149,6 +156,8 @@ class HttpClient:
     ) -> AsyncIterator[Incoming]:
         """Ask, and hand over the answer with its body unread. Redirects are answers like others.
 
+        The headers have to be complete within the sum of both times: each byte alone would renew `read_seconds`.
+
         Raises:
             ForbiddenAddressError: the guard refused.
             TransientError: `NotReachableError` or `TooSlowError`.
@@ -156,9 +165,10 @@ class HttpClient:
         self.guard.check_literal(url.raw_host or "", url.port or 0)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds, sock_read=read_seconds)
         with _translated(url):
-            response = await self.session.get(url, headers=headers, allow_redirects=False, timeout=timeout)
+            async with asyncio.timeout(connect_seconds + read_seconds):
+                response = await self.session.get(url, headers=headers, allow_redirects=False, timeout=timeout)
         try:
-            lowered = {name.lower(): value for name, value in response.headers.items()}
+            lowered = {name.lower(): _text(value) for name, value in response.headers.items()}
             yield Incoming(url, response.status, lowered, response)
         finally:
             # A connection with an unread body must not go back to the pool; one read to its end already did.
@@ -183,8 +193,14 @@ def open_client(guard: AddressGuard, *, connections: int = 256, lookup: Lookup =
         trust_env=False,
         headers={"Accept-Encoding": "identity", "User-Agent": _USER_AGENT},
         raise_for_status=False,
+        auto_decompress=False,
     )
     return HttpClient(session, guard)
+
+
+def _text(value: str) -> str:
+    """A header's value as text that can be stored: aiohttp keeps bytes that are no UTF-8 as lone surrogates."""
+    return value if value.isascii() else value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 @contextmanager

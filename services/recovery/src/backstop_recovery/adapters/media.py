@@ -1,11 +1,13 @@
 """What a file is, judged by its first bytes: never by its name or by what its host says.
 
 `sniff` knows the formats that generation providers deliver. Everything else, above all the HTML, XML and JSON of error
-pages that come with status 200, is no media: None.
+pages that come with status 200, is no media: None. So is a GIF that is a page as well: text may follow its first six
+bytes at once, which no other of these formats allows.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 HEAD_BYTES = 512
@@ -49,6 +51,7 @@ _BRANDS = {
 }
 _MP4 = Media("video/mp4", "mp4")
 _OLD_QUICKTIME = {b"moov", b"mdat", b"wide"}
+_MARKUP = re.compile(rb"<\s*(?:!doctype|html|script|iframe|\?php)", re.IGNORECASE)
 _ADTS = {0xF1, 0xF9}
 _FRAME_HEADER, _SYNC, _SYNC_AND_VERSION = 4, 0xFF, 0xE0
 
@@ -57,7 +60,7 @@ def sniff(head: bytes) -> Media | None:
     """The kind of file that begins with these bytes (512 are enough), or None when it is no media."""
     for prefix, media in _PREFIXES:
         if head.startswith(prefix):
-            return media
+            return None if prefix.startswith(b"GIF8") and _MARKUP.search(head) else media
     if head[4:8] == b"ftyp":
         return _iso_media(head)
     if head[4:8] in _OLD_QUICKTIME:
