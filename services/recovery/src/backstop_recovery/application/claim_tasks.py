@@ -56,6 +56,7 @@ _BEHIND = f"""
             SELECT tasks.id FROM tasks
             WHERE status = 'processing' AND tasks.provider >= w.provider
                 AND (tasks.provider, next_check_at) <= (w.provider, run.horizon_at) AND {_FREE}
+                AND tasks.id <> ALL (CAST(:claimed AS uuid[]))
             ORDER BY tasks.provider, next_check_at LIMIT w.places FOR UPDATE SKIP LOCKED
         ) t
     )
@@ -136,7 +137,8 @@ class ClaimTasks:
     async def _look_back(self, tx: Transaction, run_id: UUID, walk: Walk, batch: _Batch) -> None:
         behind = set(await _providers(tx)) - walk.ahead.keys()
         while shares := batch.shares(behind):
-            rows = await tx.rows(_BEHIND + _CLAIM, **self._parameters(run_id, shares))
+            claimed = [row["id"] for row in batch.rows]
+            rows = await tx.rows(_BEHIND + _CLAIM, **self._parameters(run_id, shares), claimed=claimed)
             behind -= batch.take(rows, shares)
 
     def _parameters(self, run_id: UUID, shares: Mapping[str, int]) -> dict[str, object]:
