@@ -21,6 +21,7 @@ _RECOVERY = "services/recovery/src"
 _COMMON = "libs/common/src"
 _SETTLING = "tests/integration/recovery/test_settling.py"
 _RUNS = "tests/integration/recovery/test_runs.py"
+_BLAST_RADIUS = "tests/integration/recovery/test_blast_radius_limit.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,22 @@ DEVICES = (
         'stem = f"{self.prefix}{task_id}/{fence}-{output.index}"',
         'stem = f"{self.prefix}{task_id}/{output.index}"',
         ("tests/integration/assets",),
+    ),
+    Device(
+        "the blast-radius limit",
+        _RECOVERY,
+        "backstop_recovery/application/withhold_failures.py",
+        "if run_id in runs and limit.is_exceeded_by(tally):",
+        "if run_id is None:",
+        (f"{_BLAST_RADIUS}::test_two_workers_at_once_fail_no_more_than_allowed_before_the_stop",),
+    ),
+    Device(
+        "the hold on failures",
+        _RECOVERY,
+        "backstop_recovery/application/settle_tasks.py",
+        "withheld(group, self.limit) if is_held else group",
+        "group",
+        (f"{_BLAST_RADIUS}::test_the_next_run_completes_successes_and_withholds_failures",),
     ),
     Device(
         "the inbox",
