@@ -79,6 +79,9 @@ def _found(resolution: Resolution) -> dict[str, object]:
             return {"assets": stored, **_told(warnings)}
         case Ended(code=code, message=message, warnings=warnings):
             return {"code": code, "message": message, **_told(warnings)}
+        case Withheld(task=task, ending=ending, code=code, message=message, recheck_seconds=seconds):
+            would_be = {"ending": ending.value, "code": code, "message": message, "credits": task.credits}
+            return {**would_be, "recheckSeconds": round(seconds, 1)}
         case StillOpen(message=message, recheck_seconds=seconds):
             return {"message": message, "recheckSeconds": round(seconds, 1)}
         case Errored(code=code, message=message, recheck_seconds=seconds, warnings=warnings):
@@ -87,6 +90,3 @@ def _found(resolution: Resolution) -> dict[str, object]:
 
 def _told(warnings: tuple[str, ...]) -> dict[str, object]:
     return {"warnings": list(warnings)} if warnings else {}
-        case Withheld(task=task, ending=ending, code=code, message=message, recheck_seconds=seconds):
-            would_be = {"ending": ending.value, "code": code, "message": message, "credits": task.credits}
-            return {**would_be, "recheckSeconds": round(seconds, 1)}
