@@ -57,7 +57,8 @@ _NAME = """
         INSERT INTO task_events (task_id, kind, detail)
         SELECT id, 'submitted', jsonb_build_object('providerTaskId', provider_task_id) FROM named
     )
-    UPDATE tasks SET provider_task_id = named.provider_task_id, next_check_at = NULL, updated_at = clock_timestamp()
+    UPDATE tasks SET provider_task_id = named.provider_task_id, next_check_at = NULL, updated_at = clock_timestamp(),
+        fence = tasks.fence + 1, lease_holder = NULL, lease_expires_at = NULL
     FROM named WHERE tasks.id = named.id RETURNING tasks.id
 """
 _TIMELINE = """
@@ -178,7 +179,10 @@ def _lacks_only_its_name(task: TaskRecord, stored: RowMapping | None) -> bool:
 
 
 async def _name(tx: Transaction, tasks: Sequence[TaskRecord]) -> set[UUID]:
-    """Give open tasks their provider's id, once; those that got it. They are due for a check as new tasks are."""
+    """Give open tasks their provider's id, once; those that got it. They are due for a check as new tasks are.
+
+    Whoever had claimed one without an id decides nothing any more: the claim is over, as if another worker had it.
+    """
     if not tasks:
         return set()
     rows = await tx.rows(
