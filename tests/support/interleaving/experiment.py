@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 from typing import Any
@@ -61,6 +61,8 @@ class Experiment:
     memory: Memory
     actors: tuple[Actor, Actor]
     _observer: asyncpg.Connection
+    asked: Mapping[str, str] = field(default_factory=lambda: truths.ALWAYS)
+    """The truths after an order; a test of the explorer itself has none."""
 
     async def every_order(self, *, most_preemptions: int | None = None, most_schedules: int | None = None) -> Explored:
         """Each order is followed by the check and the truths."""
@@ -79,6 +81,15 @@ class Experiment:
             await self._crash(crash)
         return len(chosen)
 
+    async def cut(self, *, actor: int, position: int) -> None:
+        """Nothing but the cut: the actor dies before this step, and the other one never comes."""
+        stage = await self._new_stage()
+        try:
+            await self._bring_to(stage, actor, position)
+            await stage.cut(self.actors[actor])
+        finally:
+            await self._clear()
+
     async def _one_order(self, drive: Callable[[Stage], Awaitable[bool]]) -> None:
         stage = await self._new_stage()
         try:
@@ -87,7 +98,7 @@ class Experiment:
             if await drive(stage):
                 results = (self.actors[0].result, self.actors[1].result)
                 self._expect_answers(stage, results)
-                await self._expect(stage, truths.ALWAYS, partial(self._check, results))
+                await self._expect(stage, self.asked, partial(self._check, results))
         finally:
             await self._clear()
 
@@ -109,10 +120,7 @@ class Experiment:
         stage.told.append(str(crash))
         victim, other = self.actors[crash.actor], self.actors[1 - crash.actor]
         try:
-            victim.perform(self._work(crash.actor))
-            await stage.begin(victim)
-            for _ in range(crash.position):
-                await stage.proceed(victim)
+            await self._bring_to(stage, crash.actor, crash.position)
             if crash.other is Other.IS_THERE:
                 await self._goes_as_far_as_it_can(stage, other, 1 - crash.actor)
             await stage.cut(victim)
@@ -124,6 +132,12 @@ class Experiment:
             await self._expect(stage, truths.AT_REST)
         finally:
             await self._clear()
+
+    async def _bring_to(self, stage: Stage, actor: int, position: int) -> None:
+        self.actors[actor].perform(self._work(actor))
+        await stage.begin(self.actors[actor])
+        for _ in range(position):
+            await stage.proceed(self.actors[actor])
 
     async def _goes_as_far_as_it_can(self, stage: Stage, other: Actor, index: int) -> None:
         other.perform(self._work(index))
@@ -169,7 +183,7 @@ class Experiment:
     async def _expect(
         self, stage: Stage, questions: Mapping[str, str], check: Callable[[], Awaitable[None]] | None = None
     ) -> None:
-        found = await truths.broken(self._observer, questions)
+        found = await truths.broken(self._observer, questions) if questions else {}
         assert not found, "\n".join([str(found), *stage.told])
         if check is not None:
             try:
