@@ -1,6 +1,6 @@
 """Open or resolve the incidents "runs of this job fail" and "this provider is down".
 
-1. Once per message (inbox).
+1. Once per message (inbox). A dry run proves nothing: it opens and resolves no incident.
 2. A failed run opens an incident at the moment it ended, unless one is open (partial unique index): three failed runs
    in a row are one incident. So does each provider that was down during a run, whatever became of the run.
 3. A completed run resolves the incident when it started after the incident was opened: a run that was under way
@@ -50,6 +50,8 @@ class JudgeRun:
         """
         async with self.transactions.begin() as tx:
             if not await tx.first_time(incoming.consumer, incoming.event_id):
+                return
+            if run.dry_run:
                 return
             await _judge_failure(tx, run)
             await _judge_providers(tx, run)
@@ -127,7 +129,7 @@ async def _open(tx: Transaction, run: RunFinished, rule: str, provider: str | No
 async def _later_success(tx: Transaction, run: RunFinished) -> _Proof | None:
     row = await tx.row(
         "SELECT id AS run_id, started_at, completed_at FROM cron_job_executions"
-        " WHERE job_name = :job_name AND status = 'completed' AND started_at >= :ended_at"
+        " WHERE job_name = :job_name AND status = 'completed' AND NOT dry_run AND started_at >= :ended_at"
         " ORDER BY started_at, id LIMIT 1",
         job_name=run.job_name,
         ended_at=run.completed_at,
