@@ -21,6 +21,7 @@ from backstop_recovery.adapters.declarative_providers import DeclarativeProvider
 from backstop_recovery.adapters.guard import AddressGuard
 from backstop_recovery.adapters.guarded_providers import GuardedProviders
 from backstop_recovery.adapters.http_client import open_client
+from backstop_recovery.adapters.http_key_documents import HttpKeyDocuments, key_sources
 from backstop_recovery.adapters.obstore_assets import ObstoreAssets
 from backstop_recovery.adapters.provider_policies import policies_of
 from backstop_recovery.application.audit_invariants import AuditInvariants
@@ -30,7 +31,8 @@ from backstop_recovery.application.claim_late import ClaimLate
 from backstop_recovery.application.claim_tasks import ClaimTasks
 from backstop_recovery.application.finish_run import FinishRun
 from backstop_recovery.application.measure_backlog import MeasureBacklog
-from backstop_recovery.application.metrics import observe_request
+from backstop_recovery.application.metrics import observe_key_refresh, observe_request
+from backstop_recovery.application.refresh_webhook_keys import RefreshWebhookKeys
 from backstop_recovery.application.renew_leases import RenewLeases
 from backstop_recovery.application.request_check import RequestCheck
 from backstop_recovery.application.resolve_task import ResolveTask
@@ -51,6 +53,7 @@ _POLL_SECONDS = 1.0
 _WATCH_SECONDS = 10.0
 _MEASURE_SECONDS = 15.0
 _LATE_SECONDS = 30.0
+_KEYS_SECONDS = 60.0
 
 
 def compose(settings: RecoverySettings, runtime: Runtime, environ: Mapping[str, str] = os.environ) -> Service:
@@ -98,6 +101,9 @@ def compose(settings: RecoverySettings, runtime: Runtime, environ: Mapping[str, 
         policy=policy.late,
     )
     late = Loop("late-successes", check_late.run_once, interval_seconds=_LATE_SECONDS)
+    refresh_keys = RefreshWebhookKeys(
+        transactions, HttpKeyDocuments(client), key_sources(catalogue), time.monotonic, observe_key_refresh
+    )
     watch_runs = WatchRuns(transactions, finish_run, settings.run_silent_after_seconds)
     pool = Loop("sweep", sweep.run_once, interval_seconds=_POLL_SECONDS)
 
@@ -139,6 +145,7 @@ def compose(settings: RecoverySettings, runtime: Runtime, environ: Mapping[str, 
             Loop("watchdog", watch_runs, interval_seconds=_WATCH_SECONDS),
             Loop("audit", AuditInvariants(transactions).run_once, interval_seconds=settings.audit_seconds),
             Loop("backlog-gauges", MeasureBacklog(transactions), interval_seconds=_MEASURE_SECONDS),
+            Loop("webhook-keys", refresh_keys, interval_seconds=_KEYS_SECONDS),
         ],
         checks={"assets": rarely(check_store, seconds=300)},
         stop=stop,

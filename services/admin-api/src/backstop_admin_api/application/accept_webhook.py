@@ -44,13 +44,14 @@ _CONSUMER = "admin-api.webhooks"
 _TASK_ID = re.compile(r"[^\s\x00-\x1f\x7f\ud800-\udfff]{1,500}")
 _EVENT = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _LONGEST_CHALLENGE = 512
+_WORTH_A_LOOK = frozenset({"processing", "timed_out"})
 _PROGRESS = frozenset({Word.PENDING, Word.PROCESSING})
 
 _BY_PROVIDER_ID = "SELECT id, status FROM tasks WHERE provider = :provider AND provider_task_id = :id"
 _BY_ID = "SELECT id, status FROM tasks WHERE provider = :provider AND id = :id"
 _FIRST = """
     UPDATE tasks SET webhook_at = clock_timestamp(), updated_at = clock_timestamp()
-    WHERE id = :id AND status = 'processing' AND webhook_at IS NULL
+    WHERE id = :id AND webhook_at IS NULL
 """
 _TELL = "INSERT INTO task_events (task_id, kind, detail) VALUES (:id, 'webhook', CAST(:detail AS jsonb))"
 
@@ -77,7 +78,8 @@ class AcceptWebhook:
        `task.check` in the outbox.
 
     A webhook about a task that has not been registered yet is not kept: the task is due for its first check like any
-    other, and the run that finds it asks the provider. A final task is left alone.
+    other, and the run that finds it asks the provider. A final task is left alone, unless it was given up: what becomes
+    of a late success is recovery's to decide.
 
     Raises:
         TransientError: the database is away; nothing was changed.
@@ -147,7 +149,7 @@ class AcceptWebhook:
                 seen = webhook_id(note.provider, task["id"], note.delivery)
                 if not await tx.first_time(_CONSUMER, seen):
                     return Duplicate()
-            if task["status"] == "processing":
+            if task["status"] in _WORTH_A_LOOK:
                 await _tell_and_ring(tx, task["id"], note)
         return Accepted()
 

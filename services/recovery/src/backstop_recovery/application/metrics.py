@@ -50,6 +50,17 @@ PROVIDER_REQUESTS = Histogram(
     "backstop_provider_request_seconds", "Requests to providers by status code.", ["provider", "code"]
 )
 
+_KEY_REFRESHES = Counter(
+    "backstop_webhook_key_refreshes_total",
+    "Fetches of the keys that providers sign webhooks with.",
+    ["provider", "result"],
+)
+
+
+def observe_key_refresh(provider: str, result: str) -> None:
+    """Count one fetch of a provider's published keys."""
+    _KEY_REFRESHES.labels(provider=provider, result=result).inc()
+
 
 def observe_run(message: RunFinished) -> None:
     """Count a run that ended; a dry run is none."""
