@@ -57,7 +57,9 @@ async def prepare(assignment: Assignment) -> AsyncIterator[Work]:
 def _settings(assignment: Assignment) -> RecoverySettings:
     folder = Path(assignment.folder)
     providers = folder.parent / "providers.yaml"
-    providers.write_text(f"providers:\n  replicate:\n    base_url: {assignment.provider_url}/v1\n")
+    providers.write_text(
+        f"providers:\n  replicate:\n    base_url: {assignment.provider_url}/v1\n    limits: {{requests: null}}\n"
+    )
     return load_settings(
         RecoverySettings,
         DATABASE_URL=assignment.database_url,

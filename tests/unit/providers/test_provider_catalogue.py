@@ -8,7 +8,7 @@ import pytest
 
 from backstop_common.errors import ConfigurationError
 from backstop_common.providers.catalogue import Catalogue, UnknownProviderError, load_catalogue
-from backstop_common.providers.specification import JwtJwksVerify, StandardWebhooksVerify
+from backstop_common.providers.specification import JwtJwksVerify, Limits, StandardWebhooksVerify
 
 KEYS = {"REPLICATE_API_TOKEN": "r8_secret", "FAL_KEY": "fal_secret", "KIE_API_KEY": "kie_secret"}
 
@@ -130,6 +130,35 @@ def test_stuck_after_is_one_duration_or_one_per_kind(tmp_path: Path) -> None:
     assert catalogue.get("replicate").stuck_after_seconds("image") == 300
     assert catalogue.get("replicate").stuck_after_seconds("audio") is None
     assert catalogue.get("kie").stuck_after_seconds("video") is None
+
+
+def test_limits_are_the_documented_ones_or_those_of_the_file(tmp_path: Path) -> None:
+    text = "providers: {fal: {limits: {concurrency: 8, requests: 10, per: 1m}}, stability: {limits: {per: 20s}}}"
+    catalogue = load(tmp_path, text)
+    assert catalogue.get("fal").limits == Limits(concurrency=8, requests=10, per=60)
+    assert catalogue.get("stability").limits == Limits(requests=150, per=20)
+    assert catalogue.get("dashscope").limits == Limits(requests=20, per=1)
+    assert catalogue.get("kie").limits == Limits()
+
+
+def test_a_limit_is_lifted_with_null(tmp_path: Path) -> None:
+    assert load(tmp_path, "providers: {replicate: {limits: {requests: null}}}").get("replicate").limits.requests is None
+
+
+@pytest.mark.parametrize(
+    ("limits", "problem"),
+    [
+        ("{requests: 0}", "limits.requests: input should be greater than or equal to 1"),
+        ("{requests: 5, per: 0s}", "limits.per: input should be greater than 0"),
+        ("{requests: 5, per: soon}", "limits.per: 'soon' is not a duration"),
+        ("{concurrency: 0}", "limits.concurrency: input should be greater than or equal to 1"),
+        ("{rate: 5}", "limits.rate: unknown field"),
+    ],
+)
+def test_a_limit_that_is_none_is_refused_with_its_field(tmp_path: Path, limits: str, problem: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        load(tmp_path, f"providers: {{fal: {{limits: {limits}}}}}")
+    assert problem in str(refused.value)
 
 
 def test_defaults_lie_under_every_provider(tmp_path: Path) -> None:

@@ -70,3 +70,30 @@ def test_answers_to_questions_from_before_it_opened_do_not_prolong_the_pause() -
 def test_a_probe_that_was_dropped_leaves_the_next_question_to_decide() -> None:
     probing = _after_all([DOWN, DOWN, DOWN]).asked()
     assert probing.unanswered().pause_at(30) == 0
+
+
+def _throttled_so_often(times: int, *, seconds: float = 10.0) -> tuple[ProviderHealth, float]:
+    """What is known just after the last of so many wishes to come back later, and when that was."""
+    health = ProviderHealth()
+    for number in range(times):
+        for _ in range(3):
+            answer = Unknown(UnknownReason.RATE_LIMITED, "429", retry_after_seconds=seconds)
+            health = after(health, answer, now=number * seconds, policy=POLICY)
+    return health, (times - 1) * seconds
+
+
+def test_a_short_wish_to_wait_is_worth_a_wait_until_it_has_been_made_too_often() -> None:
+    worth = [health.is_worth_a_wait(now, POLICY) for health, now in map(_throttled_so_often, range(1, 8))]
+    assert worth == [True] * 5 + [False] * 2
+
+
+def test_any_answer_starts_the_count_of_waits_again() -> None:
+    health, now = _throttled_so_often(5)
+    health = after(health, StillRunning(queued=True, state="q"), now=now, policy=POLICY)
+    health = after(health, Unknown(UnknownReason.RATE_LIMITED, "429"), now=now + 20, policy=POLICY)
+    assert health.waits == 1
+
+
+def test_a_long_wish_to_wait_an_outage_and_good_health_are_not_worth_a_wait() -> None:
+    for health in (_throttled_so_often(1, seconds=61)[0], _after_all([DOWN, DOWN, DOWN]), ProviderHealth()):
+        assert not health.is_worth_a_wait(0, POLICY)

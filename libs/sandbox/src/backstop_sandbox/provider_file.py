@@ -4,12 +4,13 @@
 def providers_yaml(url: str) -> str:
     """YAML re-basing replicate, fal and kie on the sandbox at `url`.
 
-    Nothing else changes: that the address is private is for the product's ALLOW_PRIVATE_HOSTS to allow.
+    The sandbox counts no requests, so none are held back. Nothing else changes: that the address is private is for the
+    product's ALLOW_PRIVATE_HOSTS to allow.
     """
     address = url.rstrip("/")
     return (
         "providers:\n"
-        f"  replicate:\n    base_url: {address}/replicate/v1\n"
+        f"  replicate:\n    base_url: {address}/replicate/v1\n    limits: {{requests: null}}\n"
         f"  fal:\n    base_url: {address}/fal\n"
         f"  kie:\n    base_url: {address}/kie\n"
     )

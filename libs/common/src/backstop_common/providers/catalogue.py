@@ -23,7 +23,7 @@ from backstop_common.providers.specification import ProviderSpec
 
 FieldPath = tuple[str | int, ...]
 _TOP_LEVEL = ("version", "defaults", "providers")
-_DEFAULTABLE = ("poll", "not_found", "transport_rules", "download", "stuck_after", "give_up_after")
+_DEFAULTABLE = ("poll", "limits", "not_found", "transport_rules", "download", "stuck_after", "give_up_after")
 # These are one choice, not a collection of fields: another kind replaces the whole.
 _CHOICES = ("auth", "verify")
 

@@ -108,6 +108,7 @@ class CompiledProvider:
     ref_choices: Mapping[str, tuple[str, ...]]
     allow_hosts: tuple[str, ...]
     poll: spec.Poll
+    limits: spec.Limits
     not_found: spec.NotFoundPolicy
     transport_rules: tuple[CompiledRule, ...]
     steps: tuple[CompiledStep, ...]

@@ -197,6 +197,17 @@ class Poll(Part):
         return self
 
 
+class Limits(Part):
+    """How much of the provider an account may use: tasks in work at once, and `requests` in any time of `per`.
+
+    `concurrency` is per process, null for the general one. `requests` are the whole account's, null for no limit.
+    """
+
+    concurrency: int | None = Field(default=None, ge=1, le=1024)
+    requests: int | None = Field(default=None, ge=1)
+    per: Duration = Field(default=1.0, gt=0)
+
+
 class NotFoundPolicy(Part):
     """How long and how often a provider must deny a task, or have no file, before that is believed."""
 
@@ -310,6 +321,7 @@ class ProviderSpec(Part):
     ref: dict[str, Need | RefPart] = {"id": "required"}
     allow_hosts: Hosts = ()
     poll: Poll = Poll()
+    limits: Limits = Limits()
     not_found: NotFoundPolicy = NotFoundPolicy()
     stuck_after: Duration | dict[str, Duration] | None = None
     give_up_after: Positive | dict[Kind, Positive] | None = None

@@ -1,48 +1,96 @@
-"""Providers asked with restraint: so many questions at once, none while one is down or asks for patience.
+"""Providers asked with restraint: so many questions at once and per time, none while one is down or asks for patience.
 
 A question that is held back is answered `Unknown` at once, with the time to come back: the task keeps its place, the
-run goes on with the others, and an outage costs a few questions instead of one per task.
+run goes on with the others, and an outage costs a few questions instead of one per task. `room` tells the pool
+beforehand how many tasks of a provider it can use, so that waiting for a turn never fills the pool.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
+from aiolimiter import AsyncLimiter
 
 from backstop_recovery.application.metrics import CIRCUIT_OPEN
 from backstop_recovery.application.ports import Providers, Reference
+from backstop_recovery.domain.pace import Limit
+from backstop_recovery.domain.places import Room
 from backstop_recovery.domain.provider_health import OUTAGES, HealthPolicy, ProviderHealth, after
 from backstop_recovery.domain.verdict import Unknown, UnknownReason, Verdict
 
 _log = structlog.get_logger(__name__)
 
 
+_AHEAD_SECONDS = 2.0
+"""The pool looks for work once a second at least: so much of it may wait for its turn."""
+
+
 @dataclass(slots=True)
 class _Gate:
+    """One provider's turnstile; `waiting` are the checks that the pace holds back."""
+
+    limit: Limit
     places: asyncio.Semaphore
+    flow: AsyncLimiter | None
+    waiting: int = 0
     health: ProviderHealth = field(default_factory=ProviderHealth)
+
+    @classmethod
+    def of(cls, limit: Limit) -> _Gate:
+        pace = limit.pace
+        flow = None if pace is None else AsyncLimiter(pace.burst, pace.burst / pace.per_second)
+        return cls(limit, asyncio.Semaphore(limit.concurrency), flow)
+
+    async def turn(self) -> None:
+        """Wait until the pace allows another check."""
+        if self.flow is None:
+            return
+        self.waiting += 1
+        try:
+            for _ in range(self.limit.requests_per_check):
+                await self.flow.acquire()
+        finally:
+            self.waiting -= 1
 
 
 @dataclass(frozen=True, slots=True)
 class GuardedProviders:
-    """See the module. `clock` counts seconds; what is known is this process's own: replicas find out for themselves."""
+    """See the module. `clock` counts seconds; what is known is this process's own: replicas find out for themselves.
+
+    A provider without a limit of its own has `concurrency` and no pace.
+    """
 
     providers: Providers
     concurrency: int
     policy: HealthPolicy
     clock: Callable[[], float]
+    limits: Mapping[str, Limit] = field(default_factory=dict)
     _gates: dict[str, _Gate] = field(default_factory=dict)
+
+    def room(self, provider: str, held: int) -> Room:
+        """How many tasks more the pool may hold: as many as are in work at once, and as will have their turn soon.
+
+        None while the provider asks for a short patience. While it is down, or wants longer, its tasks would only be
+        put off: they are for places that nobody else wants, so that a run still comes to its end.
+        """
+        gate = self._gate(provider)
+        now = self.clock()
+        if gate.health.is_worth_a_wait(now, self.policy):
+            return Room(0)
+        soon = gate.limit.checks_within(_AHEAD_SECONDS) - gate.waiting
+        return Room(int(min(gate.limit.concurrency - held, soon)), last=gate.health.pause_at(now) > 0)
 
     async def check(self, reference: Reference) -> Verdict:
         """Ask, unless the provider is better left alone."""
-        gate = self._gates.setdefault(reference.provider, _Gate(asyncio.Semaphore(self.concurrency)))
+        gate = self._gate(reference.provider)
         held = self._held(reference.provider, gate.health)
         if held is not None:
             return held
         async with gate.places:
+            await gate.turn()
             held = self._held(reference.provider, gate.health)
             if held is not None:
                 return held
@@ -54,6 +102,11 @@ class GuardedProviders:
                 raise
             self._learn(reference.provider, gate, verdict)
             return _in_context(reference.provider, verdict, gate.health)
+
+    def _gate(self, provider: str) -> _Gate:
+        if provider not in self._gates:
+            self._gates[provider] = _Gate.of(self.limits.get(provider, Limit(self.concurrency)))
+        return self._gates[provider]
 
     def _held(self, provider: str, health: ProviderHealth) -> Unknown | None:
         pause = health.pause_at(self.clock())

@@ -2,7 +2,7 @@
 
 A provider that fails several times in a row is not asked for a while; then one question goes out, and its answer
 decides. A refused key concerns every task of the provider, so one is enough. Being throttled is no failure: the
-provider says when to come back.
+provider says when to come back, and a run waits for that some times in a row, but not for ever.
 """
 
 from __future__ import annotations
@@ -25,22 +25,30 @@ OUTAGES = _FAILURES | {UnknownReason.AUTH_ERROR}
 
 @dataclass(frozen=True, slots=True)
 class HealthPolicy:
-    """After how many failures in a row, and for how long at first and at most (doubled each time), in seconds."""
+    """After how many failures in a row, and for how long at first and at most (doubled each time), in seconds.
+
+    A run waits for a provider that wants at most `longest_wait_seconds`, `waits_in_a_row` times without an answer
+    between them. What is claimed during other pauses is answered at once as not known.
+    """
 
     failures_to_open: int = 5
     first_pause_seconds: float = 30.0
     longest_pause_seconds: float = 300.0
     throttled_pause_seconds: float = 5.0
+    longest_wait_seconds: float = 60.0
+    waits_in_a_row: int = 5
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderHealth:
-    """What we know of a provider. `open_until` is set while its circuit is open; `pauses` counts openings in a row."""
+    """What we know of a provider. `open_until` is set while its circuit is open; `pauses` counts openings in a row,
+    `waits` the times in a row that it asked us to come back later."""
 
     failures: int = 0
     pauses: int = 0
     open_until: float | None = None
     hold_until: float = 0.0
+    waits: int = 0
     probing: bool = False
 
     def pause_at(self, now: float) -> float:
@@ -48,6 +56,14 @@ class ProviderHealth:
         if self.open_until is not None:
             return max(self.open_until - now, 1.0 if self.probing else 0.0)
         return max(0.0, self.hold_until - now)
+
+    def is_worth_a_wait(self, now: float, policy: HealthPolicy) -> bool:
+        """Whether the provider will soon be asked again: better leave its tasks where they are until then."""
+        return (
+            self.open_until is None
+            and 0 < self.hold_until - now <= policy.longest_wait_seconds
+            and self.waits <= policy.waits_in_a_row
+        )
 
     @property
     def is_open(self) -> bool:
@@ -69,7 +85,9 @@ def after(health: ProviderHealth, verdict: Verdict, *, now: float, policy: Healt
         return ProviderHealth(hold_until=health.hold_until)
     if verdict.reason is UnknownReason.RATE_LIMITED:
         pause = verdict.retry_after_seconds or policy.throttled_pause_seconds
-        return ProviderHealth(hold_until=max(health.hold_until, now + pause))
+        # Answers to questions that were already out belong to the same wish.
+        waits = health.waits + (now >= health.hold_until)
+        return ProviderHealth(hold_until=max(health.hold_until, now + pause), waits=waits)
     if verdict.reason is UnknownReason.AUTH_ERROR:
         return _opened(health, now, policy)
     if verdict.reason not in _FAILURES:
