@@ -63,15 +63,16 @@ class PlayedRecovery:
             )
             for tick in ticks:
                 await tx.execute(
-                    "INSERT INTO cron_job_executions (id, job_name, tick_id, trigger, actor, scheduled_for, started_at,"
-                    " status, horizon_at, heartbeat_at, deadline_at) VALUES (:id, :job, :tick, :trigger, :actor,"
-                    " :scheduled_for, clock_timestamp(), 'running', clock_timestamp(), clock_timestamp(),"
-                    " clock_timestamp() + interval '1 hour')",
+                    "INSERT INTO cron_job_executions (id, job_name, tick_id, trigger, actor, dry_run, scheduled_for,"
+                    " started_at, status, horizon_at, heartbeat_at, deadline_at) VALUES (:id, :job, :tick, :trigger,"
+                    " :actor, :dry_run, :scheduled_for, clock_timestamp(), 'running', clock_timestamp(),"
+                    " clock_timestamp(), clock_timestamp() + interval '1 hour')",
                     id=run_id(tick["id"]),
                     job=tick["job_name"],
                     tick=tick["id"],
                     trigger=tick["trigger"],
                     actor=tick["actor"],
+                    dry_run=tick["dry_run"],
                     scheduled_for=tick["scheduled_for"],
                 )
         return [run_id(tick["id"]) for tick in ticks]

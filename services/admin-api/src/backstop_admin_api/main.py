@@ -10,10 +10,12 @@ from starlette.types import ASGIApp
 
 from backstop_admin_api.adapters import signatures
 from backstop_admin_api.application.accept_webhook import AcceptWebhook
+from backstop_admin_api.application.decide_hold import DecideHold
 from backstop_admin_api.application.grant_credits import GrantCredits
 from backstop_admin_api.application.list_jobs import ListJobs
 from backstop_admin_api.application.list_run_tasks import ListRunTasks
 from backstop_admin_api.application.list_runs import ListRuns
+from backstop_admin_api.application.read_hold import ReadHold
 from backstop_admin_api.application.read_run import ReadRun
 from backstop_admin_api.application.read_task import ReadTask
 from backstop_admin_api.application.read_webhook_keys import ReadWebhookKeys
@@ -21,6 +23,7 @@ from backstop_admin_api.application.recognise_key import RecogniseKey
 from backstop_admin_api.application.register_job import RegisterJob
 from backstop_admin_api.application.register_task import RegisterTask
 from backstop_admin_api.application.register_user import RegisterUser
+from backstop_admin_api.application.report_dry_run import ReportDryRun
 from backstop_admin_api.application.request_action import RequestAction
 from backstop_admin_api.application.summarize_runs import SummarizeRuns
 from backstop_admin_api.application.trigger_run import TriggerRun
@@ -59,7 +62,10 @@ def compose_context(
         list_runs=ListRuns(transactions),
         list_run_tasks=ListRunTasks(transactions),
         list_jobs=ListJobs(transactions),
+        read_hold=ReadHold(transactions),
+        decide_hold=DecideHold(transactions),
         summarize_runs=SummarizeRuns(transactions),
+        report_dry_run=ReportDryRun(transactions),
         register_user=RegisterUser(transactions),
         grant_credits=GrantCredits(transactions),
         register_task=RegisterTask(transactions, catalogue),

@@ -21,14 +21,17 @@ _JOBS = """
 _LAST_RUNS = f"""
     SELECT last_run.* FROM jobs CROSS JOIN LATERAL (
         SELECT {RUN_COLUMNS} FROM cron_job_executions
-        WHERE job_name = jobs.name ORDER BY started_at DESC, id DESC LIMIT 1
+        WHERE job_name = jobs.name AND NOT dry_run ORDER BY started_at DESC, id DESC LIMIT 1
     ) AS last_run
 """  # noqa: S608 - the columns are a constant
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A schedule. `next_slot` is None while it is paused, `last_slot` is the newest one the scheduler ticked."""
+    """A schedule. `next_slot` is None while it is paused, `last_slot` is the newest one the scheduler ticked.
+
+    A dry run is nobody's last run.
+    """
 
     name: str
     schedule: str

@@ -1,4 +1,4 @@
-"""List the tasks a run checked."""
+"""List the tasks a run checked, or a dry run asked about."""
 
 from __future__ import annotations
 
@@ -24,9 +24,21 @@ _TASKS = """
 """
 
 
+_PREVIEWS = """
+    SELECT p.position AS event_id, p.task_id, p.provider, t.kind, t.status, t.stuck_cause, p.verdict, p.outcome,
+        jsonb_strip_nulls(jsonb_build_object('message', p.message, 'settlement', p.settlement,
+            'credits', CASE WHEN p.settlement IS NOT NULL THEN p.credits END)) AS detail, p.at
+    FROM run_previews p JOIN tasks t ON t.id = p.task_id
+    WHERE p.run_id = :run AND p.position > :after ORDER BY p.position LIMIT :limit
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class RunTask:
-    """What a run found out about a task last; `status` is what the task is now."""
+    """What a run found out about a task last; `status` is what the task is now.
+
+    Of a dry run: what would have become of it, with the settlement and its credits in the detail.
+    """
 
     event_id: int
     task_id: UUID
@@ -58,7 +70,7 @@ class RunTaskPage:
 
 @dataclass(frozen=True, slots=True)
 class ListRunTasks:
-    """One line per task, in the order in which the run dealt with them.
+    """One line per task, in the order in which the run dealt with them; of a dry run its previews.
 
     Raises:
         TransientError: the database is away.
@@ -66,9 +78,9 @@ class ListRunTasks:
 
     transactions: Transactions
 
-    async def __call__(self, run_id: UUID, *, limit: int, after: int) -> RunTaskPage:
+    async def __call__(self, run_id: UUID, *, limit: int, after: int, dry_run: bool = False) -> RunTaskPage:
         """At most `limit` tasks behind the event `after` (0: from the first)."""
         async with self.transactions.read() as reading:
-            rows = await reading.rows(_TASKS, run=run_id, after=after, limit=limit + 1)
+            rows = await reading.rows(_PREVIEWS if dry_run else _TASKS, run=run_id, after=after, limit=limit + 1)
         tasks = [RunTask(**row) for row in rows[:limit]]
         return RunTaskPage(tasks, tasks[-1].event_id if len(rows) > limit else None)

@@ -29,9 +29,15 @@ class ListRuns:
     transactions: Transactions
 
     async def __call__(
-        self, *, job_name: str | None, status: str | None, limit: int, cursor: RunCursor | None
+        self,
+        *,
+        job_name: str | None,
+        status: str | None,
+        limit: int,
+        cursor: RunCursor | None,
+        dry_run: bool | None = None,
     ) -> RunPage:
-        """At most `limit` runs behind the cursor."""
+        """At most `limit` runs behind the cursor; with `dry_run`, only dry runs or only the others."""
         parameters: dict[str, object] = {"limit": limit + 1}
         conditions = ["true"]
         if job_name is not None:
@@ -40,6 +46,9 @@ class ListRuns:
         if status is not None:
             conditions.append("status = :status")
             parameters["status"] = status
+        if dry_run is not None:
+            conditions.append("dry_run = :dry_run")
+            parameters["dry_run"] = dry_run
         if cursor is not None:
             conditions.append("(started_at, id) < (:started_at, :id)")
             parameters |= {"started_at": cursor.started_at, "id": cursor.id}

@@ -27,11 +27,11 @@ _SUMS = """
         coalesce(sum((results ->> 'failed')::bigint), 0)::bigint AS tasks_failed,
         coalesce(sum((results ->> 'errors')::bigint), 0)::bigint AS errors,
         coalesce(sum((results ->> 'totalFound')::bigint), 0)::bigint AS found
-    FROM cron_job_executions
+    FROM cron_job_executions WHERE NOT dry_run
 """
 _ALL = f"{_SUMS} GROUP BY job_name"
-_OLD = f"{_SUMS} WHERE started_at < :boundary GROUP BY job_name"
-_RECENT = f"{_SUMS} WHERE started_at >= :boundary GROUP BY job_name"
+_OLD = f"{_SUMS} AND started_at < :boundary GROUP BY job_name"
+_RECENT = f"{_SUMS} AND started_at >= :boundary GROUP BY job_name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class _Kept:
 
 @dataclass(slots=True)
 class SummarizeRuns:
-    """Over every run of a job, or of all jobs; not over a page.
+    """Over every run of a job, or of all jobs; not over a page. Dry runs changed nothing and are left out.
 
     Raises:
         TransientError: the database is away.

@@ -21,10 +21,12 @@ from backstop_admin_api.entrypoints.shapes import (
     Executions,
     ExecutionTask,
     ExecutionTasks,
+    ExecutionWithReport,
     JobName,
     Jobs,
     JobShape,
     Problem,
+    Report,
     RunStatus,
     Stats,
     TriggerRequest,
@@ -45,7 +47,10 @@ EventCursor = Annotated[int, Query(ge=0, le=2**63 - 1, description="`nextCursor`
         **TRIGGER_RESPONSES,
         403: {"model": Problem},
         404: {"model": Problem},
-        409: {"model": Problem, "description": "A run is active or about to start: `executionId`."},
+        409: {
+            "model": Problem,
+            "description": "A run (for a dry run: a dry run) is active or about to start: `executionId`.",
+        },
     },
 )
 async def trigger_cron(
@@ -57,14 +62,17 @@ async def trigger_cron(
     wait: WaitSeconds = 0,
     idempotency_key: IdempotencyKey = None,
 ) -> JSONResponse:
-    """Run a job now."""
-    job_name = (body or TriggerRequest()).job_name
-    answer = await context.trigger_run.by_person(job_name, actor=admin.actor, via=admin.via, key=idempotency_key)
+    """Run a job now, or try what a run would do."""
+    wish = body or TriggerRequest()
+    job_name = wish.job_name
+    answer = await context.trigger_run.by_person(
+        job_name, actor=admin.actor, via=admin.via, key=idempotency_key, dry_run=wish.dry_run
+    )
     match answer:
         case Requested(run_id=run_id):
             return await answer_when_over(context, request, run_id, seconds=wait)
         case AlreadyActive(run_id=run_id):
-            detail = "A run of this job is active; wait for it or look at it."
+            detail = f"A {'dry run' if wish.dry_run else 'run'} of this job is active; wait for it or look at it."
             raise ProblemError(409, detail, executionId=str(run_id))
         case NoSuchJob():
             raise no_such_job(job_name)
@@ -82,10 +90,13 @@ async def list_executions(
     status: RunStatus | None = None,
     limit: PageSize = 50,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
+    dry_run: Annotated[bool | None, Query(alias="dryRun", description="Only dry runs, or only the others.")] = None,
 ) -> Executions:
-    """Runs, newest first, with the statistics over all of them."""
+    """Runs, newest first, with the statistics over all of them but dry runs."""
     response.headers["Cache-Control"] = "no-store"
-    page = await context.list_runs(job_name=job_name, status=status, limit=limit, cursor=parsed_cursor(cursor))
+    page = await context.list_runs(
+        job_name=job_name, status=status, limit=limit, cursor=parsed_cursor(cursor), dry_run=dry_run
+    )
     return Executions(
         executions=[Execution.model_validate(run) for run in page.runs],
         stats=Stats.model_validate(await context.summarize_runs(job_name)),
@@ -93,11 +104,21 @@ async def list_executions(
     )
 
 
-@router.get("/cron-jobs/{executionId}", response_model=Execution, responses={404: {"model": Problem}})
-async def read_execution(response: Response, context: Context, _: CurrentAdmin, executionId: UUID) -> Execution:  # noqa: N803 - the name in the address
-    """One run; 404 until recovery has started it."""
+@router.get("/cron-jobs/{executionId}", response_model=ExecutionWithReport, responses={404: {"model": Problem}})
+async def read_execution(
+    response: Response,
+    context: Context,
+    _: CurrentAdmin,
+    executionId: UUID,  # noqa: N803 - the name in the address
+) -> ExecutionWithReport:
+    """One run, a dry run with its report; 404 until recovery has started it."""
     response.headers["Cache-Control"] = "no-store"
-    return Execution.model_validate(await existing_run(context, executionId))
+    run = await existing_run(context, executionId)
+    report = await context.report_dry_run(run.id) if run.dry_run else None
+    return ExecutionWithReport(
+        **Execution.model_validate(run).model_dump(),
+        report=None if report is None else Report.model_validate(report),
+    )
 
 
 @router.get("/cron-jobs/{executionId}/tasks", response_model=ExecutionTasks, responses={404: {"model": Problem}})
@@ -109,10 +130,10 @@ async def list_execution_tasks(
     limit: PageSize = 50,
     cursor: EventCursor = 0,
 ) -> ExecutionTasks:
-    """The tasks a run checked, in the order in which it dealt with them."""
+    """The tasks a run checked (a dry run: asked about), in the order in which it dealt with them."""
     response.headers["Cache-Control"] = "no-store"
-    await existing_run(context, executionId)
-    page = await context.list_run_tasks(executionId, limit=limit, after=cursor)
+    run = await existing_run(context, executionId)
+    page = await context.list_run_tasks(executionId, limit=limit, after=cursor, dry_run=run.dry_run)
     return ExecutionTasks(
         tasks=[ExecutionTask.model_validate(task) for task in page.tasks],
         next_cursor=None if page.next is None else str(page.next),

@@ -43,6 +43,8 @@ def sentence_of(run: Run) -> str:
         return run.note
     if run.status == "completed" and run.results.total_found == 0:
         return "Nothing was stuck."
+    if run.dry_run and run.status == "completed":
+        return "The dry run completed; nothing was changed."
     return f"The run {run.status}." if run.status in {"completed", "failed"} else f"The run was {run.status}."
 
 

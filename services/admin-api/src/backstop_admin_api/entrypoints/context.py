@@ -8,15 +8,18 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from backstop_admin_api.application.accept_webhook import AcceptWebhook
+from backstop_admin_api.application.decide_hold import DecideHold
 from backstop_admin_api.application.grant_credits import GrantCredits
 from backstop_admin_api.application.list_jobs import ListJobs
 from backstop_admin_api.application.list_run_tasks import ListRunTasks
 from backstop_admin_api.application.list_runs import ListRuns
+from backstop_admin_api.application.read_hold import ReadHold
 from backstop_admin_api.application.read_run import ReadRun
 from backstop_admin_api.application.read_task import ReadTask
 from backstop_admin_api.application.recognise_key import RecogniseKey
 from backstop_admin_api.application.register_task import RegisterTask
 from backstop_admin_api.application.register_user import RegisterUser
+from backstop_admin_api.application.report_dry_run import ReportDryRun
 from backstop_admin_api.application.request_action import RequestAction
 from backstop_admin_api.application.summarize_runs import SummarizeRuns
 from backstop_admin_api.application.trigger_run import TriggerRun
@@ -38,7 +41,10 @@ class AdminApi:
     list_runs: ListRuns
     list_run_tasks: ListRunTasks
     list_jobs: ListJobs
+    read_hold: ReadHold
+    decide_hold: DecideHold
     summarize_runs: SummarizeRuns
+    report_dry_run: ReportDryRun
     register_user: RegisterUser
     grant_credits: GrantCredits
     register_task: RegisterTask

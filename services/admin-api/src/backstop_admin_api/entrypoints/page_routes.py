@@ -35,11 +35,15 @@ async def go_home() -> Response:
 
 @router.get("/admin/cron-jobs")
 async def show_runs(
-    context: Context, session: CurrentSession, job_name: JobQuery = DEFAULT_JOB, cursor: CursorQuery = None
+    context: Context,
+    session: CurrentSession,
+    job_name: JobQuery = DEFAULT_JOB,
+    cursor: CursorQuery = None,
+    notice: Annotated[str | None, Query(max_length=20)] = None,
 ) -> Response:
     """The dashboard."""
     history = await _history(context, job_name, cursor)
-    return context.pages.page("cron_jobs.html", session=session, request_key=uuid4().hex, **history)
+    return context.pages.page("cron_jobs.html", session=session, request_key=uuid4().hex, notice=notice, **history)
 
 
 @router.get("/admin/fragments/cron-jobs")
@@ -61,6 +65,7 @@ async def _history(context: AdminApi, job_name: str, cursor: str | None) -> dict
         "job_name": job_name,
         "job": next((job for job in jobs if job.name == job_name), None),
         "jobs": jobs,
+        "hold": await context.read_hold(job_name),
         "runs": page.runs,
         "statistics": await context.summarize_runs(job_name),
         "cursor": cursor,
@@ -75,9 +80,10 @@ async def trigger(
     _: CurrentSession,
     job_name: Annotated[JobName, Form(alias="jobName")] = DEFAULT_JOB,
     key: KeyField = None,
+    dry_run: Annotated[bool, Form(alias="dryRun")] = False,
 ) -> Response:
     """Trigger Now without scripts: ask for the run, give it a moment to start, show it."""
-    answer = await context.trigger_run.by_person(job_name, actor="admin", via="page", key=key)
+    answer = await context.trigger_run.by_person(job_name, actor="admin", via="page", key=key, dry_run=dry_run)
     match answer:
         case Requested(run_id=run_id):
 
@@ -118,5 +124,6 @@ async def refresh_run(
 
 async def _run(context: AdminApi, run_id: UUID, cursor: int) -> dict[str, Any]:
     run = await existing_run(context, run_id)
-    page = await context.list_run_tasks(run_id, limit=_TASKS_PER_PAGE, after=cursor)
-    return {"run": run, "tasks": page.tasks, "cursor": cursor, "more": page.next}
+    page = await context.list_run_tasks(run_id, limit=_TASKS_PER_PAGE, after=cursor, dry_run=run.dry_run)
+    report = await context.report_dry_run(run_id) if run.dry_run else None
+    return {"run": run, "tasks": page.tasks, "cursor": cursor, "more": page.next, "report": report}

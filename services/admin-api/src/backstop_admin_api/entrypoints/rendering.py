@@ -33,7 +33,7 @@ def _environment() -> Environment:
         "iso": wording.moment_iso,
         "outcome": wording.outcome_text,
     }
-    environment.globals |= {"trigger_text": wording.trigger_text}
+    environment.globals |= {"trigger_text": wording.trigger_text, "settlement_text": wording.settlement_text}
     return environment
 
 

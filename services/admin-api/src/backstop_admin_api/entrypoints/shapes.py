@@ -59,7 +59,7 @@ class Finished(Shape):
 
 
 class Execution(Shape):
-    """One run. `duration` is milliseconds, null while it goes on."""
+    """One run. `duration` is milliseconds, null while it goes on; the results of a dry run are what would have been."""
 
     id: UUID
     job_name: str
@@ -73,8 +73,45 @@ class Execution(Shape):
     created_at: datetime
     trigger: Literal["schedule", "manual", "cron"]
     actor: str | None
+    dry_run: bool = Field(description="It asked about every stuck task and changed none.")
     scheduled_for: datetime
     heartbeat_at: datetime
+
+
+class ReportLine(Shape):
+    """The tasks of one provider that a run would bring to one outcome."""
+
+    provider: str
+    outcome: str
+    tasks: int
+    credits_charged: int
+    credits_returned: int
+
+
+class BlastRadius(Shape):
+    """The limit on endings in one run, and whether a run would have stopped at it and asked a person."""
+
+    limit_percent: int
+    min_failed: int
+    would_stop: bool
+    is_held: bool = Field(description="Failures were held: a run would have withheld these endings.")
+
+
+class Report(Shape):
+    """What a run would have done. Files were not fetched: a success counts as if all of them could be copied."""
+
+    tasks: int = Field(description="Asked about.")
+    endings: int = Field(description="Would have ended without a file: failed, cancelled, expired, ...")
+    credits_charged: int
+    credits_returned: int = Field(description="Released or refunded.")
+    lines: list[ReportLine] = Field(description="By provider and outcome.")
+    blast_radius: BlastRadius | None
+
+
+class ExecutionWithReport(Execution):
+    """One run, and the report of a dry run (so far, while it goes on)."""
+
+    report: Report | None
 
 
 class Stats(Shape):
@@ -97,7 +134,10 @@ class Executions(Shape):
 
 
 class ExecutionTask(Shape):
-    """What a run found out about a task last; `status` is what the task is now."""
+    """What a run found out about a task last; `status` is what the task is now.
+
+    Of a dry run: what would have become of it, with `settlement` and `credits` in the detail.
+    """
 
     task_id: UUID
     provider: str
@@ -141,9 +181,15 @@ class Jobs(Shape):
 
 
 class TriggerRequest(Shape):
-    """What to run."""
+    """What to run. Unknown fields are refused: a misspelt `dryRun` must not start a run that changes things."""
+
+    model_config = ConfigDict(extra="forbid")
 
     job_name: JobName = DEFAULT_JOB
+    dry_run: bool = Field(
+        default=False,
+        description="Ask about every stuck task and report what a run would do, without doing any of it.",
+    )
 
 
 class Problem(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 NOTHING = "–"
@@ -46,6 +47,13 @@ def trigger_text(trigger: str, actor: str | None) -> str:
     words = {"schedule": "Schedule", "manual": "Manual", "cron": "Cron endpoint"}
     text = words.get(trigger, trigger)
     return f"{text} by {actor}" if actor else text
+
+
+def settlement_text(detail: Mapping[str, object]) -> str:
+    """The credits that a dry run found would move: `10 charged`, `10 released`; a dash for none."""
+    past = {"charge": "charged", "release": "released", "refund": "refunded"}
+    settlement = detail.get("settlement")
+    return f"{detail.get('credits')} {past.get(str(settlement), settlement)}" if settlement else NOTHING
 
 
 def outcome_text(outcome: str | None) -> str:

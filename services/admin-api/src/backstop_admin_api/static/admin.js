@@ -170,16 +170,19 @@ function setUpTrigger(form) {
     part("link").hidden = link === null;
     if (link !== null) part("link").href = `/admin/cron-jobs/${link}`;
     part("confirm").hidden = !canConfirm;
+    part("try").hidden = !canConfirm;
     part("cancel").textContent = canConfirm ? "Cancel" : "Close";
   }
 
   function showRun(run) {
     const counts = run.results;
     const number = (value) => value.toLocaleString();
+    const what = run.dryRun ? "The dry run" : "The run";
+    const told = run.dryRun ? "Nothing was changed. This is what a run would do." : "This is what became of the stuck tasks.";
     show({
-      title: { completed: "The run completed", failed: "The run failed", skipped: "The run was skipped" }[run.status]
-        ?? `The run ${run.status}`,
-      text: run.errorMessage ?? (counts.totalFound === 0 ? "Nothing was stuck." : "This is what became of the stuck tasks."),
+      title: { completed: `${what} completed`, failed: `${what} failed`, skipped: `${what} was skipped` }[run.status]
+        ?? `${what} ${run.status}`,
+      text: run.errorMessage ?? (counts.totalFound === 0 ? "Nothing was stuck." : told),
       link: run.id,
       results: run.status === "skipped" ? null : {
         totalFound: number(counts.totalFound), completed: number(counts.completed), failed: number(counts.failed),
@@ -209,21 +212,24 @@ function setUpTrigger(form) {
     }
   }
 
-  async function run() {
+  async function run(dryRun) {
     const mine = ++attempt;
-    show({ title: "Running…", text: "You can close this; the run goes on and appears in the table.", isBusy: true });
+    show({
+      title: dryRun ? "Asking…" : "Running…",
+      text: `You can close this; the ${dryRun ? "dry run" : "run"} goes on and appears in the table.`, isBusy: true,
+    });
     part("elapsed").textContent = "Requested";
     try {
       const { status, body } = await api("/api/admin/trigger-cron", {
         method: "POST",
         headers: { "Content-Type": "application/json", "X-CSRF-Token": page.csrf, "Idempotency-Key": dialog.dataset.key },
-        body: JSON.stringify({ jobName: form.elements.jobName.value }),
+        body: JSON.stringify({ jobName: form.elements.jobName.value, dryRun }),
       });
       if (status === 401) return void location.reload();
       if (status === 409) {
         return show({
-          title: "A run is already active", text: "No second one was started. Look at the active run, or wait until it ends.",
-          link: body.executionId,
+          title: `A ${dryRun ? "dry run" : "run"} is already active`,
+          text: "No second one was started. Look at the active one, or wait until it ends.", link: body.executionId,
         });
       }
       if (status !== 202) throw new Error(body.detail);
@@ -244,7 +250,8 @@ function setUpTrigger(form) {
     dialog.showModal();
     part("confirm").focus();
   });
-  part("confirm").addEventListener("click", run);
+  part("confirm").addEventListener("click", () => run(false));
+  part("try").addEventListener("click", () => run(true));
   part("cancel").addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", () => { attempt += 1; });
 }

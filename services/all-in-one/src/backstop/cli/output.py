@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.table import Table
 
+from backstop_admin_api.application.report_dry_run import DryRunReport
 from backstop_admin_api.application.run import Run
 
 console = Console(highlight=False)
@@ -49,6 +50,7 @@ def run_as_json(run: Run) -> dict[str, object]:
         "jobName": run.job_name,
         "trigger": run.trigger,
         "actor": run.actor,
+        "dryRun": run.dry_run,
         "scheduledFor": moment(run.scheduled_for),
         "startedAt": moment(run.started_at),
         "completedAt": moment(run.completed_at),
@@ -80,7 +82,7 @@ def runs_table(runs: Sequence[Run], *, title: str | None = None) -> Table:
             str(run.id)[:8],
             short(run.started_at),
             duration(run.duration),
-            f"[{_COLOURS[run.status]}]{run.status}[/]",
+            f"[{_COLOURS[run.status]}]{_status_word(run)}[/]",
             *(
                 str(count)
                 for count in (
@@ -93,6 +95,64 @@ def runs_table(runs: Sequence[Run], *, title: str | None = None) -> Table:
             ),
         )
     return table
+
+
+def _status_word(run: Run) -> str:
+    if not run.dry_run:
+        return run.status
+    return "dry run" if run.status == "completed" else f"dry {run.status}"
+
+
+def report_as_json(report: DryRunReport) -> dict[str, object]:
+    """The report of a dry run as `GET /api/admin/cron-jobs/{id}` tells it."""
+    radius = report.blast_radius
+    return {
+        "tasks": report.tasks,
+        "endings": report.endings,
+        "creditsCharged": report.credits_charged,
+        "creditsReturned": report.credits_returned,
+        "lines": [
+            {
+                "provider": line.provider,
+                "outcome": line.outcome,
+                "tasks": line.tasks,
+                "creditsCharged": line.credits_charged,
+                "creditsReturned": line.credits_returned,
+            }
+            for line in report.lines
+        ],
+        "blastRadius": radius
+        and {
+            "limitPercent": radius.limit_percent,
+            "minFailed": radius.min_failed,
+            "wouldStop": radius.would_stop,
+            "isHeld": radius.is_held,
+        },
+    }
+
+
+def print_report(report: DryRunReport) -> None:
+    """What a run would have done, for a person; fits a terminal of 80 columns."""
+    console.print("Dry run: nothing was changed, files were not fetched. A run would have done this:\n")
+    table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0), show_footer=True)
+    table.add_column("provider", "all")
+    table.add_column("outcome", f"{report.endings} without a file")
+    table.add_column("tasks", str(report.tasks), justify="right")
+    table.add_column("credits charged", str(report.credits_charged), justify="right")
+    table.add_column("credits returned", str(report.credits_returned), justify="right")
+    for line in report.lines:
+        counts = (line.tasks, line.credits_charged, line.credits_returned)
+        table.add_row(line.provider, line.outcome, *(str(count) for count in counts))
+    console.print(table)
+    radius = report.blast_radius
+    if radius is not None and radius.is_held:
+        console.print("\nFailures are held: a run would withhold these endings until somebody decides.", style="yellow")
+    elif radius is not None and radius.would_stop:
+        console.print(
+            f"\nThis would stop: a run that fails at least {radius.min_failed} tasks and more than"
+            f" {radius.limit_percent} % of what it checked asks a person first.",
+            style="yellow",
+        )
 
 
 def plain_table(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+from dataclasses import dataclass
 from typing import Annotated, NoReturn
 from uuid import UUID
 
@@ -11,10 +12,19 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from backstop.cli.database import command_transactions, database_address
-from backstop.cli.output import console, plain_table, print_json, run_as_json, runs_table
+from backstop.cli.output import (
+    console,
+    plain_table,
+    print_json,
+    print_report,
+    report_as_json,
+    run_as_json,
+    runs_table,
+)
 from backstop_admin_api.application.list_run_tasks import ListRunTasks
 from backstop_admin_api.application.list_runs import ListRuns
 from backstop_admin_api.application.read_run import ReadRun
+from backstop_admin_api.application.report_dry_run import DryRunReport, ReportDryRun
 from backstop_admin_api.application.run import Run
 from backstop_admin_api.application.trigger_run import AlreadyActive, NoSuchJob, Requested, TriggerRun
 from backstop_common.database import Transactions
@@ -65,17 +75,20 @@ def show_run(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Tasks to show at most.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Show one run and what it found out about each task."""
+    """Show one run and what it found out about each task; of a dry run, the report."""
     with database_address() as url:
-        run, tasks = asyncio.run(_show(url, run_id, limit))
+        run, tasks, report = asyncio.run(_show(url, run_id, limit))
     if as_json:
-        print_json({**run_as_json(run), "tasks": tasks})
+        print_json({**_as_json(run, report), "tasks": tasks})
         return
     console.print(runs_table([run]))
     by = f" by {run.actor}" if run.actor else ""
     console.print(f"\n{run.id}, triggered by {run.trigger}{by}")
     if run.note:
         console.print(f"\n{run.note}")
+    if report is not None:
+        console.print()
+        print_report(report)
     if tasks:
         console.print()
         console.print(
@@ -86,7 +99,7 @@ def show_run(
         )
 
 
-async def _show(url: str, beginning: str, limit: int) -> tuple[Run, list[dict[str, object]]]:
+async def _show(url: str, beginning: str, limit: int) -> tuple[Run, list[dict[str, object]], DryRunReport | None]:
     async with command_transactions(url) as transactions:
         async with transactions.read() as reading:
             found = await reading.rows(
@@ -96,7 +109,10 @@ async def _show(url: str, beginning: str, limit: int) -> tuple[Run, list[dict[st
         if len(found) != 1:
             _end(f"{'No run' if not found else 'More than one run'} begins with {beginning!r}.", EXIT_RUN_FAILED)
         run = await ReadRun(transactions)(found[0]["id"])
-        page = await ListRunTasks(transactions)(found[0]["id"], limit=limit, after=0)
+        if run is None:
+            _end(f"The run {beginning} was just removed.", EXIT_RUN_FAILED)
+        report = await ReportDryRun(transactions)(run.id) if run.dry_run else None
+        page = await ListRunTasks(transactions)(run.id, limit=limit, after=0, dry_run=run.dry_run)
     tasks: list[dict[str, object]] = [
         {
             "taskId": str(task.task_id),
@@ -109,9 +125,7 @@ async def _show(url: str, beginning: str, limit: int) -> tuple[Run, list[dict[st
         }
         for task in page.tasks
     ]
-    if run is None:
-        _end(f"The run {beginning} was just removed.", EXIT_RUN_FAILED)
-    return run, tasks
+    return run, tasks, report
 
 
 def tick(
@@ -125,48 +139,73 @@ def tick(
     Exit codes with --wait: 0 completed, 1 failed, 3 skipped, 4 not over in time.
     """
     with database_address() as url:
-        asyncio.run(_request(url, job, by_person=False, wait=wait, patience=timeout, as_json=as_json))
+        asyncio.run(_request(url, _Wish(job), wait=wait, patience=timeout, as_json=as_json))
 
 
-def trigger(
+def trigger(  # noqa: PLR0917 - the options of a command
     job: Annotated[str, typer.Argument(help="The job, for example process-stuck-tasks.")],
     wait: Wait = False,
     timeout: Seconds = 900,
     key: Annotated[str | None, typer.Option(help="Idempotency key: the same key is the same run.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Ask and report, but change nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Start a run now, recorded as yours; refused while one is active.
+    """Start a run now, recorded as yours; refused while one is active (a dry run: while a dry run is).
 
     Exit codes: 3 when a run is active already; with --wait also 0 completed, 1 failed, 4 not over in time.
     """
+    wish = _Wish(job, by_person=True, key=key, dry_run=dry_run)
     with database_address() as url:
-        asyncio.run(_request(url, job, by_person=True, wait=wait, patience=timeout, as_json=as_json, key=key))
+        asyncio.run(_request(url, wish, wait=wait, patience=timeout, as_json=as_json))
 
 
-async def _request(
-    url: str, job: str, *, by_person: bool, wait: bool, patience: float, as_json: bool, key: str | None = None
-) -> None:
-    async with command_transactions(url) as transactions:
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What somebody asks for."""
+
+    job: str
+    by_person: bool = False
+    key: str | None = None
+    dry_run: bool = False
+
+    async def ask(self, transactions: Transactions) -> Requested | AlreadyActive | NoSuchJob:
+        """In the same way as the page and the API."""
         trigger_run = TriggerRun(transactions)
-        if by_person:
-            answer = await trigger_run.by_person(job, actor=f"cli:{getpass.getuser()}", via="cli", key=key)
-        else:
-            answer = await trigger_run.by_cron(job, key=None)
-        match answer:
+        if not self.by_person:
+            return await trigger_run.by_cron(self.job, key=None)
+        actor = f"cli:{getpass.getuser()}"
+        return await trigger_run.by_person(self.job, actor=actor, via="cli", key=self.key, dry_run=self.dry_run)
+
+
+async def _request(url: str, wish: _Wish, *, wait: bool, patience: float, as_json: bool) -> None:
+    what = "Dry run" if wish.dry_run else "Run"
+    run, report = None, None
+    async with command_transactions(url) as transactions:
+        match await wish.ask(transactions):
             case NoSuchJob():
-                _end(f"There is no job {job!r}. `backstop jobs` lists them.", EXIT_RUN_FAILED)
+                _end(f"There is no job {wish.job!r}. `backstop jobs` lists them.", EXIT_RUN_FAILED)
             case AlreadyActive(run_id=active):
-                _end(f"Run {active} is active already; nothing was started.", EXIT_BUSY)
+                _end(f"{what} {active} is active already; nothing was started.", EXIT_BUSY)
             case Requested(run_id=run_id):
                 run = await _follow(transactions, run_id, patience, quiet=as_json) if wait else None
+        if run is not None and run.dry_run:
+            report = await ReportDryRun(transactions)(run.id)
     if as_json:
-        print_json(run_as_json(run) if run else {"id": str(run_id), "jobName": job})
+        print_json(_as_json(run, report) if run else {"id": str(run_id), "jobName": wish.job, "dryRun": wish.dry_run})
     elif run is not None:
         console.print(runs_table([run]))
+        if report is not None:
+            console.print()
+            print_report(report)
     elif not wait:
-        console.print(f"Run {run_id} is due.")
+        console.print(f"{what} {run_id} is due.")
     if wait:
         _judge(run, run_id, patience)
+
+
+def _as_json(run: Run, report: DryRunReport | None) -> dict[str, object]:
+    """The run as `GET /api/admin/cron-jobs/{id}` tells it."""
+    return {**run_as_json(run), "report": report and report_as_json(report)}
 
 
 async def _follow(transactions: Transactions, run_id: UUID, patience: float, *, quiet: bool) -> Run | None:
@@ -189,7 +228,8 @@ async def _follow(transactions: Transactions, run_id: UUID, patience: float, *, 
                 return run
             if run is not None:
                 found = run.results.total_found
-                progress.update(line, description="recovering", completed=found, total=max(total, found))
+                doing = "asking" if run.dry_run else "recovering"
+                progress.update(line, description=doing, completed=found, total=max(total, found))
             await asyncio.sleep(0.25)
     return None
 
