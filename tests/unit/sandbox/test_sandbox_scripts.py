@@ -130,7 +130,12 @@ def test_the_provider_file_points_every_provider_at_the_sandbox() -> None:
     assert yaml.safe_load(providers_yaml("http://sandbox:8090/")) == {
         "providers": {
             "replicate": {"base_url": "http://sandbox:8090/replicate/v1"},
-            "fal": {"base_url": "http://sandbox:8090/fal"},
+            "fal": {
+                "base_url": "http://sandbox:8090/fal",
+                "webhook": {
+                    "verify": {"kind": "fal_ed25519_jwks", "jwks": "http://sandbox:8090/fal/.well-known/jwks.json"}
+                },
+            },
             "kie": {"base_url": "http://sandbox:8090/kie"},
         }
     }

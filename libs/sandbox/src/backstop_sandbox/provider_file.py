@@ -12,5 +12,6 @@ def providers_yaml(url: str) -> str:
         "providers:\n"
         f"  replicate:\n    base_url: {address}/replicate/v1\n    limits: {{requests: null}}\n"
         f"  fal:\n    base_url: {address}/fal\n"
+        f"    webhook: {{verify: {{kind: fal_ed25519_jwks, jwks: '{address}/fal/.well-known/jwks.json'}}}}\n"
         f"  kie:\n    base_url: {address}/kie\n"
     )

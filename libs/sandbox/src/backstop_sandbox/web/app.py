@@ -15,6 +15,7 @@ from backstop_sandbox.web.control_routes import ControlRoutes
 from backstop_sandbox.web.elsewhere_routes import ElsewhereRoutes
 from backstop_sandbox.web.fault_routes import FaultRoutes
 from backstop_sandbox.web.file_routes import FileRoutes
+from backstop_sandbox.web.key_routes import key_routes
 from backstop_sandbox.web.pages import Pages
 from backstop_sandbox.web.parts import Parts
 from backstop_sandbox.web.provider_routes import ProviderRoutes
@@ -25,6 +26,7 @@ def build_app(parts: Parts, assets_dir: Path | None) -> Starlette:
         Route("/livez", _alive),
         Route("/readyz", _alive),
         *ProviderRoutes(parts).routes(),
+        *key_routes(),
         *FileRoutes(parts).routes(),
         *ElsewhereRoutes(parts).routes(),
         *ChatRoutes(parts).routes(),
