@@ -105,7 +105,7 @@ class Actor:
     async def leave(self) -> None:
         """Wait until nothing of its work is left, however it ended; it can begin anew then."""
         if self._work is not None:
-            _, late = await asyncio.wait([self._work], timeout=1.0)
+            _, late = await asyncio.wait([self._work], timeout=0.1)
             for work in late:  # it waits for a part of itself that has died
                 work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)

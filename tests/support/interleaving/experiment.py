@@ -206,6 +206,9 @@ async def _work_through(worker: RecoveryUnderTest) -> None:
     sweep = worker.sweep()
     while await sweep.run_once():
         pass
+    late = worker.check_late()
+    while await late.run_once():
+        pass
 
 
 @asynccontextmanager

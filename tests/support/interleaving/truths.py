@@ -21,7 +21,7 @@ ALWAYS: Mapping[str, str] = {
         WHERE name = 'tasks' AND CAST(after ->> 'fence' AS bigint) < CAST(before ->> 'fence' AS bigint)""",
     "a task was decided without a claim, or by a claim that was taken over": """
         SELECT before ->> 'id' FROM diary.changes WHERE name = 'tasks' AND diary.is_final(after ->> 'status')
-        AND before ->> 'status' = 'processing'
+        AND before ->> 'status' = 'processing' AND after ->> 'status' <> 'ignored'
         AND (before ->> 'lease_holder' IS NULL OR before ->> 'fence' <> after ->> 'fence')""",
     "a claim that was taken over told its reason": """
         SELECT id FROM tasks WHERE failure_message ~ 'claim [0-9]+$'
@@ -31,10 +31,10 @@ ALWAYS: Mapping[str, str] = {
         WHERE a.key NOT LIKE '%/' || t.fence || '-%'""",
     "an asset of a task that is not completed": """
         SELECT t.id FROM tasks t JOIN task_assets a ON a.task_id = t.id WHERE t.status <> 'completed'""",
-    "a final task was not told once, or wrongly, or an open one was told": """
+    "a final task was not told once, or wrongly, or an open or an ignored one was told": """
         SELECT t.id FROM tasks t LEFT JOIN outbox o
             ON o.type IN ('task.completed', 'task.failed') AND CAST(o.body AS jsonb) ->> 'task_id' = t.id::text
-        GROUP BY t.id HAVING count(o.id) <> CASE WHEN diary.is_final(t.status) THEN 1 ELSE 0 END
+        GROUP BY t.id HAVING count(o.id) <> CASE WHEN diary.is_final(t.status) AND t.status <> 'ignored' THEN 1 ELSE 0 END
             OR bool_or(o.type <> CASE WHEN t.status = 'completed' THEN 'task.completed' ELSE 'task.failed' END)""",
     "a task was settled twice": """
         SELECT task_id FROM credit_transactions WHERE kind IN ('charge', 'release', 'refund')
@@ -62,11 +62,11 @@ ALWAYS: Mapping[str, str] = {
         SELECT before ->> 'id' FROM diary.changes WHERE name = 'cron_job_executions'
         AND before ->> 'status' <> 'running'""",
     "a run counted otherwise than its timeline": """
-        SELECT r.id FROM cron_job_executions r LEFT JOIN task_events e ON e.run_id = r.id AND e.kind = 'checked'
+        SELECT r.id FROM cron_job_executions r LEFT JOIN task_events e ON e.run_id = r.id AND e.kind IN ('checked', 'withheld')
         WHERE r.status IN ('running', 'completed') GROUP BY r.id
         HAVING count(e.id) <> CAST(r.results ->> 'totalFound' AS bigint)
             OR count(e.id) FILTER (WHERE e.outcome = 'completed') <> CAST(r.results ->> 'completed' AS bigint)
-            OR count(e.id) FILTER (WHERE e.outcome = 'still_processing')
+            OR count(e.id) FILTER (WHERE e.outcome IN ('still_processing', 'withheld'))
                 <> CAST(r.results ->> 'stillProcessing' AS bigint)
             OR count(e.id) FILTER (WHERE e.outcome IN ('error', 'needs_attention'))
                 <> CAST(r.results ->> 'errors' AS bigint)""",
