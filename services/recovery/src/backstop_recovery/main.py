@@ -23,6 +23,7 @@ from backstop_recovery.adapters.guard import AddressGuard
 from backstop_recovery.adapters.guarded_providers import GuardedProviders
 from backstop_recovery.adapters.http_client import open_client
 from backstop_recovery.adapters.http_key_documents import HttpKeyDocuments, key_sources
+from backstop_recovery.adapters.modest_providers import ModestProviders
 from backstop_recovery.adapters.obstore_assets import ObstoreAssets
 from backstop_recovery.adapters.provider_policies import policies_of
 from backstop_recovery.adapters.unfetched_assets import UnfetchedAssets
@@ -127,7 +128,9 @@ def compose(settings: RecoverySettings, runtime: Runtime, environ: Mapping[str, 
     preview_run = PreviewRun(
         transactions=transactions,
         list_due_tasks=ListDueTasks(transactions, patience, settings.stuck_after_seconds),
-        resolve_task=ResolveTask(providers, UnfetchedAssets(), policies, lambda: datetime.now(UTC), random.random),
+        resolve_task=ResolveTask(
+            ModestProviders(providers), UnfetchedAssets(), policies, lambda: datetime.now(UTC), random.random
+        ),
         policy=policy,
         limit=_blast_radius(settings),
         finish_run=finish_run,
