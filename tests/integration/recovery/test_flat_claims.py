@@ -16,18 +16,11 @@ from backstop_recovery.application.claim_tasks import ClaimTasks
 from backstop_recovery.application.schedule_first_checks import ScheduleFirstChecks
 from backstop_recovery.domain.places import Places, Room
 from backstop_recovery.domain.walk import Walk
+from tests.support.backlogs import add_backlog
 from tests.support.factories import Factory
 from tests.support.recovery import RecoveryUnderTest
 
 _BATCH = 100
-_BACKLOG = """
-    INSERT INTO tasks (id, user_id, kind, provider, provider_task_id, credits, billing, submitted_at, next_check_at,
-        output_deadline_at)
-    SELECT gen_random_uuid(), 'ada', 'image', :provider, gen_random_uuid()::text, 0, 'none',
-        now() - make_interval(secs => 7200 - n * 0.001), now() - interval '1 hour',
-        CASE WHEN n % 3 = 0 THEN now() + make_interval(secs => n % 977) END
-    FROM generate_series(1, :count) n
-"""
 _CHECKED = """
     UPDATE tasks SET lease_holder = NULL, lease_expires_at = NULL, check_count = check_count + 1,
         next_check_at = clock_timestamp() + interval '5 minutes' WHERE id = ANY(CAST(:ids AS uuid[]))
@@ -44,10 +37,7 @@ async def transactions(database_url: str) -> AsyncIterator[Transactions]:
 
 async def _backlog(transactions: Transactions, **counts: int) -> UUID:
     await Factory(transactions).job()
-    async with transactions.begin() as tx:
-        await tx.execute("INSERT INTO users (id) VALUES ('ada') ON CONFLICT DO NOTHING")
-        for provider, count in counts.items():
-            await tx.execute(_BACKLOG, provider=provider, count=count)
+    await add_backlog(transactions, **counts)
     return await RecoveryUnderTest(transactions).start_run()
 
 
