@@ -53,7 +53,9 @@ def settlement_text(detail: Mapping[str, object]) -> str:
     """The credits that a dry run found would move: `10 charged`, `10 released`; a dash for none."""
     past = {"charge": "charged", "release": "released", "refund": "refunded"}
     settlement = detail.get("settlement")
-    return f"{detail.get('credits')} {past.get(str(settlement), settlement)}" if settlement else NOTHING
+    if not settlement:
+        return NOTHING
+    return f"{count_text(int(str(detail.get('credits'))))} {past.get(str(settlement), settlement)}"
 
 
 def outcome_text(outcome: str | None) -> str:
