@@ -118,6 +118,16 @@ def test_every_end_of_a_task_has_its_words(outcome: str) -> None:
     assert "Your 12 credits are back in your account." in text
 
 
+def test_a_lost_file_is_told_as_what_it_is() -> None:
+    letter = failure_letter(replace(FAILED, outcome="asset_lost", message="output 0: 404 (3 checks)"), BRAND)
+    text = letter_text(letter)
+    assert letter.subject == letter.title == "Your AI video could not be saved"
+    assert "your AI video was generated, but its file is missing there" in " ".join(text.split())
+    assert "What we found:\n> output 0: 404 (3 checks)" in text
+    assert "the service said" not in text
+    assert "change the prompt" not in text
+
+
 def test_nothing_returned_is_not_called_a_refund() -> None:
     letter = failure_letter(replace(FAILED, credits_returned=0), BRAND)
     assert letter.note == "You were not charged for this generation."

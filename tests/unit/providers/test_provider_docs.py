@@ -33,7 +33,7 @@ def test_the_example_environment_names_every_variable(name: str) -> None:
 
 
 def test_there_are_examples_to_check() -> None:
-    assert len(EXAMPLES) == 3
+    assert len(EXAMPLES) == 4
 
 
 @pytest.mark.parametrize("text", EXAMPLES)

@@ -16,8 +16,8 @@ _WHAT_HAPPENED = {
         " before it could be saved for you."
     ),
     "asset_lost": (
-        "We are sorry: the generation service says that your AI {noun} was generated, but it has no file for it any"
-        " more. We looked for it several times before we stopped."
+        "We are sorry: the generation service says that your AI {noun} was generated, but its file is missing there."
+        " We looked for it several times before we stopped."
     ),
     "timed_out": (
         "We are sorry: the generation service did not finish your AI {noun} in a reasonable time,"
@@ -25,14 +25,18 @@ _WHAT_HAPPENED = {
     ),
 }
 
-_MISSED = {"asset_lost": "saved"}
+_LOST_ADVICE = (
+    "Try again: the generation itself had worked, only its file was lost.",
+    "Lost again? Tell us, and we will look into it.",
+)
 
 
 def failure_letter(facts: FailedFacts, brand: Branding) -> Letter:
     """The mail for a task that ended without outputs."""
     noun = facts.media
     refund = _credits(facts.credits_returned)
-    title = f"Your AI {noun} could not be {_MISSED.get(facts.outcome, 'generated')}"
+    lost = facts.outcome == "asset_lost"
+    title = f"Your AI {noun} could not be {'saved' if lost else 'generated'}"
     return Letter(
         subject=title,
         preheader=refund or "Here is what happened, and what you can do.",
@@ -41,11 +45,11 @@ def failure_letter(facts: FailedFacts, brand: Branding) -> Letter:
         title=title,
         greeting=greeting_of(facts.name),
         lead=_WHAT_HAPPENED[facts.outcome].format(noun=noun),
-        quote_title="What the service said",
+        quote_title="What we found" if lost else "What the service said",
         quote=fit(clean(facts.message).strip(), _LONGEST_QUOTE),
         note=refund,
         steps_title="What you can do",
-        steps=_advice(noun),
+        steps=_LOST_ADVICE if lost else _advice(noun),
         button=Link("Open Assets Library", brand.library_url),
         support=support_of(brand),
         brand=brand,
