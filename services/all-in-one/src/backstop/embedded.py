@@ -17,7 +17,7 @@ from pathlib import Path
 
 from backstop_common.errors import ConfigurationError
 
-_SECRETS = ("CRON_SECRET", "ADMIN_TOKEN", "SESSION_SECRET")
+_SECRETS = ("CRON_SECRET", "ADMIN_TOKEN", "SESSION_SECRET", "BACKSTOP_WEBHOOK_SECRET")
 
 
 def data_folder() -> Path:
@@ -88,7 +88,7 @@ def _runtime_folder() -> Iterator[None]:
 
 
 def kept_secrets(folder: Path) -> dict[str, str]:
-    """The three secrets of admin-api: those of the environment, the others made once and kept in `folder` (0600)."""
+    """The secrets of admin-api: those of the environment, the others made once and kept in `folder` (0600)."""
     path = folder / "secrets.json"
     kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     missing = [name for name in _SECRETS if name not in kept]
