@@ -12,6 +12,8 @@ from starlette.types import ASGIApp, Scope
 from backstop_admin_api.entrypoints import (
     admin_routes,
     cron_routes,
+    hold_pages,
+    hold_routes,
     login_routes,
     page_routes,
     task_action_routes,
@@ -55,6 +57,8 @@ def create_app(context: AdminApi, *, loops: Sequence[Loop], checks: Mapping[str,
     for routes in (cron_routes, admin_routes, user_routes, task_routes, task_action_routes, login_routes, page_routes):
         app.include_router(routes.router)
     app.include_router(webhook_routes.router)
+    app.include_router(hold_routes.router)
+    app.include_router(hold_pages.router)
     app.router.routes.extend(probe_routes(loops=lambda: loops, checks=checks))
     app.mount("/static", _Static(directory=STATIC))
     limited = BodyLimit(app, limit_bytes=_LARGEST_BODY_BYTES, except_below=webhook_routes.PREFIX)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from backstop.cli import audit, importing, jobs, keys, provider, runs, system, tasks
+from backstop.cli import audit, hold, importing, jobs, keys, provider, runs, system, tasks
 
 app = typer.Typer(
     name="backstop",
@@ -14,5 +14,5 @@ app = typer.Typer(
     help="Backstop finds generation tasks whose webhook was lost, asks the provider what became of them, and finishes"
     " each one exactly once.",
 )
-for module in (system, runs, tasks, jobs, audit, importing, keys, provider):
+for module in (system, runs, tasks, jobs, hold, audit, importing, keys, provider):
     module.register(app)
