@@ -71,7 +71,8 @@ _CLAIM = """
     WHERE tasks.id = ANY (ARRAY(SELECT id FROM due))
     RETURNING tasks.id, user_id, kind, provider, provider_task_id, credits, billing, submitted_at, fence,
         tasks.run_id, check_count, error_count, not_found_count, last_denial, webhook_at IS NOT NULL AS told,
-        approved_at IS NOT NULL AS approved, metadata, turn, nullif(output_deadline_at, 'infinity') AS deadline
+        approved_at IS NOT NULL AS approved, metadata, turn, nullif(output_deadline_at, 'infinity') AS deadline,
+        clock_timestamp() AS claimed_at
 """
 _ORDER = ("turn", "deadline")
 _LOOK_BACK_SECONDS = 1.0

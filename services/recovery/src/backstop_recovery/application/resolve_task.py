@@ -68,24 +68,27 @@ class ResolveTask:
             return _resolution(task, "unknown", trouble, policy)
 
     async def _resolve(self, task: Task, policy: Policy) -> Resolution:
+        begun_at = self.now()
         if task.provider_task_id is None:
-            decision = decide_without_id(task, now=self.now(), policy=policy, jitter=self.jitter())
+            decision = decide_without_id(task, now=self._now(task, begun_at), policy=policy, jitter=self.jitter())
             return _resolution(task, _NEVER_ASKED, decision, policy)
         reference = reference_of(task, task.provider_task_id)
         verdict = await self.providers.check(reference)
-        decision = decide(task, verdict, now=self.now(), policy=policy, jitter=self.jitter())
+        decision = decide(task, verdict, now=self._now(task, begun_at), policy=policy, jitter=self.jitter())
         if not isinstance(verdict, Succeeded):
             return _resolution(task, name_of(verdict), decision, policy)
         if isinstance(decision, CopyOutputs):
-            return await self._copied(task, reference, verdict, policy)
+            return await self._copied(task, reference, verdict, policy, begun_at)
         return _with_facts(_resolution(task, name_of(verdict), decision, policy), verdict, ())
 
-    async def _copied(self, task: Task, reference: Reference, verdict: Succeeded, policy: Policy) -> Resolution:
+    async def _copied(
+        self, task: Task, reference: Reference, verdict: Succeeded, policy: Policy, begun_at: datetime
+    ) -> Resolution:
         copied = await copy_outputs(self.assets, reference, task, verdict.outputs)
         if copied.trouble is None:
             done = Completed(task, name_of(verdict), copied.assets)
             return _with_facts(done, verdict, copied.left_out)
-        now, until = self.now(), verdict.available_until
+        now, until = self._now(task, begun_at), verdict.available_until
         decision: Decision
         if copied.is_gone:
             decision = output_gone(task, message=copied.message, now=now, policy=policy, available_until=until)
@@ -95,6 +98,11 @@ class ResolveTask:
                 task, message=copied.message, retry_after=wait, now=now, policy=policy, available_until=until
             )
         return _with_facts(_resolution(task, name_of(verdict), decision, policy), verdict, copied.left_out)
+
+    def _now(self, task: Task, begun_at: datetime) -> datetime:
+        """By the database's clock where there is a claim: what an age decides may not depend on one worker's clock."""
+        now = self.now()
+        return now if task.claimed_at is None else task.claimed_at + (now - begun_at)
 
 
 @dataclass(frozen=True, slots=True)

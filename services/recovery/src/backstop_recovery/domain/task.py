@@ -31,6 +31,7 @@ class Task:
 
     `error_count` counts failures of our own in a row, `not_found_count` the denials in a row of what `last_denial`
     names; `told` says whether the provider's webhook for it has come, `approved` whether a person agreed that it ends.
+    `claimed_at` is the moment of the claim by the database's clock.
     """
 
     id: UUID
@@ -49,6 +50,7 @@ class Task:
     last_denial: str | None = None
     told: bool = False
     approved: bool = False
+    claimed_at: datetime | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
 
     @property
