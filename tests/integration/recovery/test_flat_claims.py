@@ -13,6 +13,8 @@ import pytest
 
 from backstop_common.database import Transactions, create_engine
 from backstop_recovery.application.claim_tasks import ClaimTasks
+from backstop_recovery.application.measure_backlog import MeasureBacklog
+from backstop_recovery.application.metrics import OLDEST_STUCK, STUCK
 from backstop_recovery.application.schedule_first_checks import ScheduleFirstChecks
 from backstop_recovery.domain.places import Places, Room
 from backstop_recovery.domain.walk import Walk
@@ -147,3 +149,17 @@ async def test_new_tasks_are_stamped_without_a_look_at_other_peoples_backlogs(tr
     before = await _visited(transactions)
     assert await ScheduleFirstChecks(transactions, [], 600)() == 1
     assert await _visited(transactions) - before < 20
+
+
+async def test_the_gauges_look_at_what_is_stuck_and_not_at_all_that_is_open(transactions: Transactions) -> None:
+    await _backlog(transactions, gauged=5_000)
+    async with transactions.begin() as tx:
+        await tx.execute("UPDATE tasks SET next_check_at = now() + interval '1 hour'")
+        await tx.execute("ANALYZE tasks")
+    await add_backlog(transactions, other=3)
+    before = await _visited(transactions)
+    await MeasureBacklog(transactions)()
+    assert await _visited(transactions) - before < 10
+    gauges = {name: STUCK.labels(provider=name)._value.get() for name in ("gauged", "other")}
+    assert gauges == {"gauged": 0, "other": 3}
+    assert OLDEST_STUCK.labels(provider="other")._value.get() >= 7199

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import RowMapping
 
 from backstop_common.database import Transaction, Transactions
+from backstop_recovery.application.open_providers import OPEN_PROVIDERS
 from backstop_recovery.domain.places import Places, Room, share
 from backstop_recovery.domain.task import Billing, Task
 from backstop_recovery.domain.walk import NEVER, Position, Walk
@@ -19,17 +20,7 @@ from backstop_recovery.domain.walk import NEVER, Position, Walk
 _FREE = "(lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())"
 _RUN = "run AS (SELECT horizon_at FROM cron_job_executions WHERE id = :run AND status = 'running')"
 
-# One index descent per provider, however many tasks each has.
-_PROVIDERS = """
-    WITH RECURSIVE open AS (
-        (SELECT provider FROM tasks WHERE status = 'processing' ORDER BY provider LIMIT 1)
-        UNION ALL
-        SELECT (SELECT t.provider FROM tasks t WHERE t.status = 'processing' AND t.provider > open.provider
-            ORDER BY t.provider LIMIT 1)
-        FROM open WHERE open.provider IS NOT NULL
-    )
-    SELECT provider FROM open WHERE provider IS NOT NULL
-"""
+_PROVIDERS = f"WITH RECURSIVE {OPEN_PROVIDERS} SELECT provider FROM open WHERE provider IS NOT NULL"  # noqa: S608
 # Indexes hold all orders that claims need. A planner that knows the table badly would rather read and sort a backlog.
 _IN_ORDER = "SELECT set_config('enable_sort', 'off', true), set_config('enable_incremental_sort', 'off', true)"
 _AHEAD = f"""
