@@ -73,10 +73,25 @@ DEVICES = (
         "the lease on claims",
         _RECOVERY,
         "backstop_recovery/application/claim_tasks.py",
-        "WHERE status = 'processing' AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())\n"
-        "            AND next_check_at",
-        "WHERE status = 'processing'\n            AND next_check_at",
+        '_FREE = "(lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())"',
+        '_FREE = "true"',
         (_RUNS,),
+    ),
+    Device(
+        "the fence of a late claim",
+        _RECOVERY,
+        "backstop_recovery/application/settle_late.py",
+        "WHERE id = :id AND fence = :fence AND status",
+        "WHERE id = :id AND status",
+        ("tests/integration/recovery/test_late_success.py",),
+    ),
+    Device(
+        "the guard on state and lease of a late claim",
+        _RECOVERY,
+        "backstop_recovery/application/settle_late.py",
+        "AND status = 'timed_out' AND lease_holder IS NOT NULL",
+        "AND true",
+        ("tests/integration/recovery/test_late_success.py",),
     ),
     Device(
         "the event in the transaction",
