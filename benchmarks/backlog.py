@@ -90,7 +90,7 @@ def _measure(tasks: int, file_bytes: int, limit_seconds: float) -> None:
 
 def _environ(folder: Path, world_url: str) -> dict[str, str]:
     providers = folder / "providers.yaml"
-    providers.write_text(f"providers:\n  replicate:\n    base_url: {world_url}/v1\n")
+    providers.write_text(f"providers:\n  replicate:\n    base_url: {world_url}/v1\n    limits: {{requests: null}}\n")
     ports = ("BACKSTOP_PORT", "BACKSTOP_SCHEDULER_PORT", "BACKSTOP_RECOVERY_PORT", "BACKSTOP_NOTIFIER_PORT")
     return {
         "PATH": os.environ["PATH"],
