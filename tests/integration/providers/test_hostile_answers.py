@@ -58,6 +58,7 @@ REASONS = {
     "invalid_json": "unparsable",
     "wrong_charset": "unparsable",
     "deep_json": "unparsable",
+    "wide_json": "unparsable",
     "huge_numbers": "unparsable",
     "unknown_state": "unknown_state",
 }

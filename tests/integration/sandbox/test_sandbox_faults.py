@@ -246,7 +246,7 @@ async def test_files_are_something_else_or_two_things_at_once(client: httpx.Asyn
 async def test_api_answers_are_no_json_or_make_no_sense(client: httpx.AsyncClient) -> None:
     bodies = {
         word: (await client.get(await faulty(client, Side.API, word), headers=KEY)).content
-        for word in ("null", "invalid_json", "wrong_charset", "deep_json", "huge_numbers", "unknown_state")
+        for word in ("null", "invalid_json", "wrong_charset", "deep_json", "wide_json", "huge_numbers", "unknown_state")
     }
     assert bodies["null"] == b"null"
     with pytest.raises(ValueError, match="line 1"):
@@ -257,6 +257,7 @@ async def test_api_answers_are_no_json_or_make_no_sense(client: httpx.AsyncClien
         json.loads(bodies["deep_json"])
     with pytest.raises(ValueError, match="limit"):
         json.loads(bodies["huge_numbers"])
+    assert len(json.loads(bodies["wide_json"])["more"]) == 2_000_001
     assert json.loads(bodies["unknown_state"])["status"] == "transmogrified"
 
 

@@ -11,6 +11,7 @@ from backstop_sandbox.faults.words import Fault
 STATE_NAMES = frozenset({"status", "state"})
 NO_STATE = "transmogrified"
 DEPTH = 100_000
+WIDTH = 2_000_000
 DIGITS = 5_000
 
 
@@ -21,6 +22,7 @@ def answer_of(fault: Fault, body: bytes) -> Response | None:
         Fault.INVALID_JSON: lambda: body[: len(body) * 2 // 3],
         Fault.WRONG_CHARSET: lambda: body[:-1] + ', "note": "caf\xe9"}'.encode("latin-1"),
         Fault.DEEP_JSON: lambda: body[:-1] + b', "more": ' + b"[" * DEPTH + b"]" * DEPTH + b"}",
+        Fault.WIDE_JSON: lambda: body[:-1] + b', "more": [' + b"{}," * WIDTH + b"{}]}",
         Fault.HUGE_NUMBERS: lambda: body[:-1] + b', "more": ' + b"9" * DIGITS + b', "most": 1e999}',
         Fault.UNKNOWN_STATE: lambda: json.dumps(_in_other_words(json.loads(body))).encode(),
     }

@@ -60,6 +60,7 @@ class Fault(StrEnum):
     INVALID_JSON = "invalid_json"
     WRONG_CHARSET = "wrong_charset"
     DEEP_JSON = "deep_json"
+    WIDE_JSON = "wide_json"
     HUGE_NUMBERS = "huge_numbers"
     UNKNOWN_STATE = "unknown_state"
 
@@ -71,6 +72,7 @@ _API_ONLY = frozenset(
         Fault.INVALID_JSON,
         Fault.WRONG_CHARSET,
         Fault.DEEP_JSON,
+        Fault.WIDE_JSON,
         Fault.HUGE_NUMBERS,
         Fault.UNKNOWN_STATE,
     }

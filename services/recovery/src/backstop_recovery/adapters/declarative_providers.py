@@ -28,6 +28,7 @@ from backstop_recovery.adapters.http_client import (
     TooSlowError,
     follow_redirect,
 )
+from backstop_recovery.adapters.json_width import is_sprawling
 from backstop_recovery.adapters.provider_addresses import UnusableReferenceError, address_of, require_usable
 from backstop_recovery.adapters.provider_interpreter import NextStep, ProviderAnswer, interpret
 from backstop_recovery.application.ports import Reference
@@ -116,6 +117,8 @@ class DeclarativeProviders:
         for _ in range(_MOST_REDIRECTS + 1):
             credentials = credentials_of(provider.auth, self.now())
             answer = await self._read(provider, step, credentials.apply(url), {**headers, **credentials.headers})
+            if is_sprawling(answer.body):
+                raise BodyTooLargeError(f"{url.host} answered more values than anybody could mean")
             target = follow_redirect(url, answer.status, answer.headers)
             if target is None or not same_origin(url, target):
                 return answer

@@ -10,18 +10,21 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 
 import aiohttp
 from yarl import URL
 
 from backstop_common.errors import PermanentError, TransientError
+from backstop_recovery.adapters.byte_budget import ByteBudget
 from backstop_recovery.adapters.content_encoding import is_packed, unpacked
 from backstop_recovery.adapters.guard import AddressGuard, GuardedResolver, Lookup, look_up
 
 _LONGEST_URL = 8192
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
+_SMALL_BODY = 2**17
+_LARGE_BODIES = 2**24
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _USER_AGENT = "Backstop/0.1"
 
@@ -123,12 +126,20 @@ def follow_redirect(url: URL, status: int, headers: Mapping[str, str]) -> URL | 
         raise BadAddressError(f"{url.host} redirects to no address") from error
 
 
+def _large_bodies() -> ByteBudget:
+    return ByteBudget(_LARGE_BODIES)
+
+
 @dataclass(frozen=True, slots=True)
 class HttpClient:
-    """See the module. Made by `open_client` inside a running loop; `close` it when done."""
+    """See the module. Made by `open_client` inside a running loop; `close` it when done.
+
+    Whole answers above 128 KiB share 16 MiB, so that many large ones at once wait for each other, not for memory.
+    """
 
     session: aiohttp.ClientSession
     guard: AddressGuard
+    large_bodies: ByteBudget = field(default_factory=_large_bodies)
 
     async def get(self, url: URL, *, headers: Mapping[str, str], max_bytes: int, timeout_seconds: float) -> Answer:
         """Ask and read the whole answer.
@@ -141,14 +152,21 @@ class HttpClient:
         """
         try:
             async with asyncio.timeout(timeout_seconds), self.stream(url, headers=headers) as incoming:
-                body = bytearray()
-                async for chunk in incoming.chunks():
-                    body += chunk
-                    if len(body) > max_bytes:
-                        raise BodyTooLargeError(f"{url.host} answered more than {max_bytes} bytes")
-                return Answer(incoming.status, incoming.headers, bytes(body))
+                return Answer(incoming.status, incoming.headers, await self._whole(incoming, max_bytes))
         except TimeoutError as error:
             raise TooSlowError(f"{url.host} did not answer within {timeout_seconds:g} s") from error
+
+    async def _whole(self, incoming: Incoming, max_bytes: int) -> bytes:
+        body, is_large = bytearray(), False
+        async with AsyncExitStack() as held:
+            async for chunk in incoming.chunks():
+                body += chunk
+                if len(body) > max_bytes:
+                    raise BodyTooLargeError(f"{incoming.url.host} answered more than {max_bytes} bytes")
+                if len(body) > _SMALL_BODY and not is_large:
+                    is_large = True
+                    await held.enter_async_context(self.large_bodies.reserve(max_bytes))
+            return bytes(body)
 
     @asynccontextmanager
     async def stream(

@@ -115,8 +115,7 @@ class ObstoreAssets:
         announced = _announced_bytes(incoming)
         if announced is not None and announced > limits.max_bytes:
             raise OutputRefusedError(f"the file has {announced} bytes, more than {limits.max_bytes}")
-        weight = announced if announced is not None and announced < BLOCK_BYTES else _STREAM_WEIGHT
-        async with self.budget.reserve(weight):
+        async with self.budget.reserve(_weight(announced)):
             yield MediaStream(incoming.chunks(), limits=limits, expected_bytes=announced)
 
     async def _store_inline(self, stem: str, output: Output, content: bytes, limits: StreamLimits) -> StoredAsset:
@@ -172,6 +171,13 @@ class _translated:  # noqa: N801 - reads as a statement
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, BaseError | OSError | NotImplementedError):
             raise TransientError(f"the asset store {self._label} failed: {first_line(error)}") from error
+
+
+def _weight(announced: int | None) -> int:
+    """The memory a copy takes: all of a small file, and parts of a large or unknown one."""
+    if announced is None:
+        return _STREAM_WEIGHT
+    return announced if announced < BLOCK_BYTES else min(announced + 2 * BLOCK_BYTES, _STREAM_WEIGHT)
 
 
 def _announced_bytes(incoming: Incoming) -> int | None:
