@@ -19,8 +19,11 @@ from tests.support.source_tree import ROOT
 
 _RECOVERY = "services/recovery/src"
 _COMMON = "libs/common/src"
+_ADMIN_API = "services/admin-api/src"
 _SETTLING = "tests/integration/recovery/test_settling.py"
 _RUNS = "tests/integration/recovery/test_runs.py"
+_ANOMALIES = "tests/integration/recovery/test_anomalies.py"
+_TOGETHER = "tests/integration/recovery/test_simultaneous_work.py"
 _BLAST_RADIUS = "tests/integration/recovery/test_blast_radius_limit.py"
 
 
@@ -124,6 +127,22 @@ DEVICES = (
         "withheld(group, self.limit) if is_held else group",
         "group",
         (f"{_BLAST_RADIUS}::test_the_next_run_completes_successes_and_withholds_failures",),
+    ),
+    Device(
+        "the database's clock for ages",
+        _RECOVERY,
+        "backstop_recovery/application/resolve_task.py",
+        "return now if task.claimed_at is None else task.claimed_at + (now - begun_at)",
+        "return now",
+        (f"{_ANOMALIES}::test_a_wrong_clock_of_a_worker_ends_no_task_early",),
+    ),
+    Device(
+        "the end of a claim without an id when the id comes",
+        _ADMIN_API,
+        "backstop_admin_api/application/intake.py",
+        "        fence = tasks.fence + 1, lease_holder = NULL, lease_expires_at = NULL\n",
+        "        fence = tasks.fence\n",
+        (f"{_TOGETHER}::test_a_task_whose_provider_id_comes_while_it_is_failed_for_having_none_stays_open",),
     ),
     Device(
         "the inbox",

@@ -216,6 +216,38 @@ async def test_settling_a_finding_again_changes_nothing(transactions: Transactio
     assert len(await _lines(transactions, "late_success")) == 1
 
 
+async def test_an_answer_that_is_not_final_settled_again_is_no_second_look(
+    transactions: Transactions, factory: Factory
+) -> None:
+    worker = _worker(transactions)
+    task = await _gave_up(worker, factory)
+    await _is_due(transactions)
+    late = worker.check_late()
+    (claimed,) = await late.claim_late(limit=1)
+    finding = await late.find(claimed)
+    for _ in range(2):
+        await late.settle_late(finding)
+    assert len(await _lines(transactions, "late_check")) == 1
+    assert (await _task(transactions, task))["check_count"] == claimed.task.check_count + 1
+
+
+async def test_a_stale_finding_does_not_end_the_claim_of_the_worker_that_took_over(
+    transactions: Transactions, factory: Factory
+) -> None:
+    slow, fast = _worker(transactions), _worker(transactions)
+    task = await _gave_up(slow, factory)
+    await _is_due(transactions)
+    (stale,) = await slow.check_late().claim_late(limit=1)
+    async with transactions.begin() as tx:
+        await tx.execute("UPDATE tasks SET lease_expires_at = clock_timestamp() - interval '1 s'")
+    (fresh,) = await fast.check_late().claim_late(limit=1)
+
+    await slow.check_late().settle_late(await slow.check_late().find(stale))
+    assert (await _task(transactions, task))["lease_holder"] == fast.holder
+    assert await _lines(transactions, "late_check") == []
+    assert await fast.check_late().settle_late(await fast.check_late().find(fresh)) is True
+
+
 async def test_an_open_task_is_never_taken_for_a_late_one(transactions: Transactions, factory: Factory) -> None:
     await factory.task(credits=30, age_seconds=2 * DAY)
     worker = _worker(transactions)
