@@ -31,4 +31,4 @@ async def test_no_crash_breaks_a_truth(
 ) -> None:
     full = request.config.getoption("--faults-full")
     async with experiment(scenario, database_url) as trial:
-        tally.add("crash points", await trial.every_crash(every=1 if full else 5))
+        tally.add("crash points", await trial.every_crash(every=1 if full else 17))

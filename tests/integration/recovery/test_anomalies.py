@@ -148,10 +148,10 @@ async def test_a_worker_that_dies_around_the_upload_is_succeeded_by_another(
     await _expect_completed_once(transactions)
 
 
-async def test_a_worker_that_dies_before_any_statement_of_its_settlement_is_succeeded_by_another(
+async def test_a_worker_that_dies_inside_the_transaction_of_its_settlement_is_succeeded_by_another(
     transactions: Transactions, factory: Factory, recovery: RecoveryUnderTest, stage: Stage
 ) -> None:
-    """Inside the transaction: with its connection cut before the commit, nothing of it stays."""
+    """With its connection cut right before the commit, nothing of it stays."""
     await factory.task()
     actor = stage.actors[0]
     worker = RecoveryUnderTest(actor.transactions)
