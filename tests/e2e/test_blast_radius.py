@@ -28,9 +28,10 @@ async def test_a_run_that_would_fail_too_much_waits_for_a_person(
     async with running_system(tmp_path, database_url, amqp_url, BACKSTOP_BLAST_RADIUS_MIN_FAILED="3") as system:
         secret, recovery = system.environ["CRON_SECRET"], system.environ["BACKSTOP_RECOVERY_PORT"]
         bad = [f"bad-{number}" for number in range(5)]
-        await system.script(
-            *({"provider": "replicate", "id": name, "kind": "video", "behaviour": "failed"} for name in bad)
-        )
+        scripts: list[dict[str, object]] = [
+            {"provider": "replicate", "id": name, "kind": "video", "behaviour": "failed"} for name in bad
+        ]
+        await system.script(*scripts)
         factory = Factory(transactions)
         user = await factory.user("ada", balance=100, email="ada@example.com")
         for name in bad:
@@ -48,14 +49,14 @@ async def test_a_run_that_would_fail_too_much_waits_for_a_person(
                 told = (await outside.get(f"http://127.0.0.1:{recovery}/metrics")).text
                 return 'backstop_failure_hold{job="process-stuck-tasks"} 1.0' in told
 
-            await eventually(is_told, within=40, what="the gauge of the hold")
+            _: bool = await eventually(is_told, within=40, what="the gauge of the hold")
             decision = {"note": "their status page says so", "holdId": hold["id"]}
             assert (await admin.post(f"{HOLD}/approve", json=decision)).status_code == 202
 
             async def is_lifted() -> bool:
                 return (await admin.get(HOLD)).status_code == 404
 
-            await eventually(is_lifted, within=20, what="the hold to be lifted")
+            _ = await eventually(is_lifted, within=20, what="the hold to be lifted")
             assert (await admin.post(f"{HOLD}/approve", json=decision)).status_code == 409
             ended = await _run(admin, secret)
 
