@@ -20,7 +20,7 @@ from backstop_admin_api.entrypoints.api_keys import KEY_REFUSALS, require_scope
 from backstop_admin_api.entrypoints.context import AdminApi, Context
 from backstop_admin_api.entrypoints.problems import ProblemError
 from backstop_admin_api.entrypoints.shapes import Problem
-from backstop_admin_api.entrypoints.task_shapes import TaskShape
+from backstop_admin_api.entrypoints.task_shapes import AddressedTaskShape
 
 router = APIRouter(prefix="/api/tasks", tags=["intake"], responses=KEY_REFUSALS)
 
@@ -28,15 +28,15 @@ router = APIRouter(prefix="/api/tasks", tags=["intake"], responses=KEY_REFUSALS)
 @router.post(
     "",
     status_code=201,
-    response_model=TaskShape,
+    response_model=AddressedTaskShape,
     dependencies=require_scope("tasks:write"),
     responses={
-        200: {"model": TaskShape, "description": "The same task was registered before."},
+        200: {"model": AddressedTaskShape, "description": "The same task was registered before."},
         402: {"model": Problem, "description": "The credits of the `hold` are not there: `required`, `available`."},
         409: {"model": Problem, "description": "A task of this id is there and differs; `errors` names the field."},
     },
 )
-async def register_task(response: Response, context: Context, body: TaskRecord) -> TaskShape:
+async def register_task(response: Response, context: Context, body: TaskRecord) -> AddressedTaskShape:
     """Register a task with its provider's id; `hold` freezes the credits. Idempotent by `id`."""
     outcome = await context.register_task(body)
     match outcome:
@@ -54,21 +54,21 @@ async def register_task(response: Response, context: Context, body: TaskRecord) 
 
 @router.get(
     "/{id}",
-    response_model=TaskShape,
+    response_model=AddressedTaskShape,
     dependencies=require_scope("tasks:read"),
     responses={404: {"model": Problem, "description": "There is no such task."}},
 )
-async def read_task(response: Response, context: Context, id: UUID) -> TaskShape:  # noqa: A002 - the name in the address
+async def read_task(response: Response, context: Context, id: UUID) -> AddressedTaskShape:  # noqa: A002 - the name in the address
     """A task: status, outputs, failure, what moved in the ledger, and the timeline."""
     return await _shape(response, context, id)
 
 
-async def _shape(response: Response, context: AdminApi, task_id: UUID) -> TaskShape:
+async def _shape(response: Response, context: AdminApi, task_id: UUID) -> AddressedTaskShape:
     task = await context.read_task(task_id)
     if task is None:
         raise ProblemError(404, f"There is no task {task_id}; register it with POST /api/tasks.")
     response.headers["Cache-Control"] = "no-store"
-    return TaskShape.of(task, webhook_url=context.webhook_addresses.address(task.provider, task.id))
+    return AddressedTaskShape.at(task, context.webhook_addresses.address(task.provider, task.id))
 
 
 def _refused(refusal: Refusal) -> ProblemError:

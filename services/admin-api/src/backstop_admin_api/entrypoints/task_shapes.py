@@ -109,15 +109,24 @@ class TaskShape(Shape):
     settlement: EntryShape | None = Field(description="The charge, release or refund; null until there is one.")
     entries: list[EntryShape] = Field(description="All that moved in the ledger for the task, the hold included.")
     timeline: list[EventShape] = Field(description="The newest 500 lines, the oldest of them first.")
+
+    @classmethod
+    def of(cls, task: ReadableTask) -> Self:
+        """The shape of a task."""
+        failed = task.failure_code is not None or task.failure_message is not None
+        failure = FailureShape(code=task.failure_code, message=task.failure_message) if failed else None
+        values = {name: getattr(task, name) for name in cls.model_fields if name != "failure"}
+        return cls.model_validate({**values, "failure": failure})
+
+
+class AddressedTaskShape(TaskShape):
+    """A task, and where its provider may tell us about it."""
+
     webhook_url: str | None = Field(
         description="Where the provider may send its webhook about this task; it only makes Backstop look at once."
     )
 
     @classmethod
-    def of(cls, task: ReadableTask, *, webhook_url: str | None) -> Self:
-        """The shape of a task."""
-        failed = task.failure_code is not None or task.failure_message is not None
-        failure = FailureShape(code=task.failure_code, message=task.failure_message) if failed else None
-        made_here = {"failure": failure, "webhook_url": webhook_url}
-        values = {name: getattr(task, name) for name in cls.model_fields if name not in made_here}
-        return cls.model_validate({**values, **made_here})
+    def at(cls, task: ReadableTask, webhook_url: str | None) -> Self:
+        """The shape of a task with its address."""
+        return cls.model_validate({**TaskShape.of(task).model_dump(), "webhook_url": webhook_url})
