@@ -27,6 +27,7 @@ from backstop_admin_api.application.read_run import ReadRun
 from backstop_admin_api.application.report_dry_run import DryRunReport, ReportDryRun
 from backstop_admin_api.application.run import Run
 from backstop_admin_api.application.trigger_run import AlreadyActive, NoSuchJob, Requested, TriggerRun
+from backstop_admin_api.entrypoints.wording import settlement_text
 from backstop_common.database import Transactions
 from backstop_common.errors import TransientError
 
@@ -93,7 +94,7 @@ def show_run(
         console.print()
         console.print(
             plain_table(
-                ["task", "provider", "kind", "verdict", "outcome", "reason"],
+                ["task", "provider", "kind", "verdict", "outcome", *(["credits"] if run.dry_run else []), "reason"],
                 [{**task, "task": str(task["taskId"])[:8]} for task in tasks],
             )
         )
@@ -122,6 +123,7 @@ async def _show(url: str, beginning: str, limit: int) -> tuple[Run, list[dict[st
             "verdict": task.verdict,
             "outcome": task.outcome,
             "reason": task.reason,
+            **({"credits": settlement_text(task.detail)} if run.dry_run else {}),
         }
         for task in page.tasks
     ]
