@@ -151,6 +151,19 @@ async def test_new_tasks_are_stamped_without_a_look_at_other_peoples_backlogs(tr
     assert await _visited(transactions) - before < 20
 
 
+async def test_stamping_many_new_tasks_visits_each_a_few_times_in_a_table_that_was_never_analysed(
+    transactions: Transactions,
+) -> None:
+    async with transactions.begin() as tx:
+        await tx.execute("INSERT INTO users (id) SELECT 'user-' || n FROM generate_series(0, 999) n")
+    await add_backlog(transactions, kie=3_000, fal=1_000)
+    async with transactions.begin() as tx:
+        await tx.execute("UPDATE tasks SET next_check_at = NULL, user_id = 'user-' || floor(random() * 1000)")
+    before = await _visited(transactions)
+    assert await ScheduleFirstChecks(transactions, [], 600, chunk=1_000)() == 4_000
+    assert await _visited(transactions) - before < 10 * 4_000
+
+
 async def test_the_gauges_look_at_what_is_stuck_and_not_at_all_that_is_open(transactions: Transactions) -> None:
     await _backlog(transactions, gauged=5_000)
     async with transactions.begin() as tx:
