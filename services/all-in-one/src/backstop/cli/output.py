@@ -133,7 +133,7 @@ def report_as_json(report: DryRunReport) -> dict[str, object]:
 
 def print_report(report: DryRunReport) -> None:
     """What a run would have done, for a person; fits a terminal of 80 columns."""
-    console.print("Dry run: nothing was changed, files were not fetched. A run would have done this:\n")
+    console.print("Dry run: nothing was changed, files were not fetched. A run would do this:\n")
     table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0), show_footer=True)
     table.add_column("provider", "all")
     table.add_column("outcome", f"{report.endings} without a file")

@@ -246,7 +246,8 @@ Ctrl-C stops everything.
 
 def _sentence(run: Run) -> str:
     counts = run.results
-    told = f"{local(run.started_at)}  run {str(run.id)[:8]} {run.status}"
+    what = "dry run" if run.dry_run else "run"
+    told = f"{local(run.started_at)}  {what} {str(run.id)[:8]} {run.status}"
     if run.status == "completed":
         return (
             f"{told}: found {counts.total_found}, completed {counts.completed}, failed {counts.failed},"
