@@ -1,4 +1,4 @@
-"""What a settled check leaves on its task: why it was stuck, when it is asked about again, how long its file is there."""
+"""What a settled check leaves on its task: why it was stuck, when to ask again, how long its file is there."""
 
 from __future__ import annotations
 

@@ -34,7 +34,8 @@ ALWAYS: Mapping[str, str] = {
     "a final task was not told once, or wrongly, or an open or an ignored one was told": """
         SELECT t.id FROM tasks t LEFT JOIN outbox o
             ON o.type IN ('task.completed', 'task.failed') AND CAST(o.body AS jsonb) ->> 'task_id' = t.id::text
-        GROUP BY t.id HAVING count(o.id) <> CASE WHEN diary.is_final(t.status) AND t.status <> 'ignored' THEN 1 ELSE 0 END
+        GROUP BY t.id
+        HAVING count(o.id) <> CASE WHEN diary.is_final(t.status) AND t.status <> 'ignored' THEN 1 ELSE 0 END
             OR bool_or(o.type <> CASE WHEN t.status = 'completed' THEN 'task.completed' ELSE 'task.failed' END)""",
     "a task was settled twice": """
         SELECT task_id FROM credit_transactions WHERE kind IN ('charge', 'release', 'refund')

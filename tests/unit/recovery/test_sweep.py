@@ -61,6 +61,9 @@ class World:
             raise TransientError("the database is not reachable")
         return self.alone.pop(task_id, None)
 
+    async def is_open(self, task_id: UUID) -> bool:
+        return task_id in self.alone
+
     async def resolve(self, task: Task) -> Resolution:
         if task.id in self.gates:
             await self.gates[task.id].wait()
@@ -239,7 +242,7 @@ async def test_a_requested_task_goes_before_the_tasks_of_runs() -> None:
     await _turn_until_idle(sweep)
 
 
-async def test_a_requested_task_that_somebody_else_has_is_forgotten() -> None:
+async def test_a_requested_task_that_has_ended_is_forgotten() -> None:
     sweep = _sweep(World())
     sweep.request(uuid4())
     assert not await sweep.run_once()

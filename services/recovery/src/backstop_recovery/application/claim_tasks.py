@@ -126,6 +126,11 @@ class ClaimTasks:
             row = await tx.row(_ALONE + _CLAIM, id=task_id, run=None, holder=self.holder, lease=self.lease_seconds)
         return None if row is None else _task(row)
 
+    async def is_open(self, task_id: UUID) -> bool:
+        """Whether there is something to claim, now or when somebody else gives it back."""
+        async with self.transactions.read() as reading:
+            return await reading.value("SELECT status FROM tasks WHERE id = :id", id=task_id) == "processing"
+
     async def _look_back(self, tx: Transaction, run_id: UUID, walk: Walk, batch: _Batch) -> None:
         behind = set(await _providers(tx)) - walk.ahead.keys()
         while shares := batch.shares(behind):

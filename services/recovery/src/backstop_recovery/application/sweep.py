@@ -98,14 +98,18 @@ class Sweep:
         return min(self.concurrency - self.places.taken, self.concurrency + _SPARE_PLACES - len(self._held))
 
     async def _claim_requested(self) -> int:
+        """What a worker holds is tried again at the next turn: the wish may have come after the provider's answer."""
         count = 0
-        while self._requested and self._free() > 0:
-            task_id = next(iter(self._requested))
+        for task_id in list(self._requested):
+            if self._free() <= 0:
+                break
             task = await self.claim_tasks.one(task_id)
-            self._requested.discard(task_id)
             if task is not None:
                 self._start(task)
                 count += 1
+            elif await self.claim_tasks.is_open(task_id):
+                continue
+            self._requested.discard(task_id)
         return count
 
     async def _claim(self, run: UUID) -> int:

@@ -53,7 +53,8 @@ class Handlers:
         self.wake()
 
     async def on_task_check(self, request: TaskCheck, delivery: Delivery) -> None:
-        """A doorbell for one task."""
+        """A doorbell for one task; a new one gets its times first, which it would have got at the next tick."""
+        await self.schedule_first_checks()
         if await self.request_check(request, delivery):
             self.sweep.request(request.task_id)
             self.wake()
