@@ -15,7 +15,7 @@ import pytest
 from backstop_sandbox import Sandbox, SandboxSettings
 from backstop_sandbox.provider_file import providers_yaml
 
-MOST_GROWTH_MIB = 120
+MOST_GROWTH_MIB = 100
 PROGRAM = """
 import asyncio, json, sys
 from pathlib import Path

@@ -25,6 +25,7 @@ _LONGEST_URL = 8192
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
 _SMALL_BODY = 2**17
 _LARGE_BODIES = 2**24
+_READ_AHEAD = 2**16
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _USER_AGENT = "Backstop/0.1"
 
@@ -212,6 +213,7 @@ def open_client(guard: AddressGuard, *, connections: int = 256, lookup: Lookup =
         headers={"Accept-Encoding": "identity", "User-Agent": _USER_AGENT},
         raise_for_status=False,
         auto_decompress=False,
+        read_bufsize=_READ_AHEAD,
     )
     return HttpClient(session, guard)
 

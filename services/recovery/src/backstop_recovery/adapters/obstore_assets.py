@@ -154,6 +154,9 @@ class ObstoreAssets:
                 if upload.done() and not upload.cancelled():
                     upload.exception()
                 raise
+            finally:
+                # Its exception's traceback holds this frame: a circle that would keep the last blocks in memory.
+                del upload
 
     def _attributes(self, media: Media) -> dict[str, str] | None:
         return {"Content-Type": media.content_type} if self.store.keeps_content_type else None
