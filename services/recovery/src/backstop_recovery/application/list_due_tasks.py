@@ -15,7 +15,7 @@ from backstop_recovery.domain.task import Billing, Task
 
 _COLUMNS = """t.id, t.user_id, t.kind, t.provider, t.provider_task_id, t.credits, t.billing, t.submitted_at, t.fence,
     t.check_count, t.error_count, t.not_found_count, t.last_denial, t.webhook_at IS NOT NULL AS told,
-    t.approved_at IS NOT NULL AS approved, t.metadata"""
+    t.approved_at IS NOT NULL AS approved, clock_timestamp() AS claimed_at, t.metadata"""
 # An index holds the order. A planner that knows the table badly would read and sort the backlog for every page.
 _IN_ORDER = "SELECT set_config('enable_sort', 'off', true)"
 _DUE = f"""
@@ -74,7 +74,7 @@ class ListDueTasks:
     page_size: int = 100
 
     async def __call__(self, run_id: UUID, horizon: datetime, after: Place) -> DuePage:
-        """The page behind a place. The tasks carry the run's id, but nobody has claimed them."""
+        """The page behind a place. The tasks carry the run's id and this moment, but nobody has claimed them."""
         parameters: dict[str, object] = {"horizon": horizon, "moment": after.moment, "id": after.id}
         if after.is_new:
             parameters |= {
