@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
 
 import pytest
+from prometheus_client import REGISTRY
 
+from backstop_common.contracts import TickDue
 from backstop_common.database import Transactions
+from backstop_common.messaging import Delivery
 from backstop_recovery.application.list_due_tasks import DuePage
+from backstop_recovery.application.measure_backlog import MeasureBacklog
 from backstop_recovery.application.schedule_first_checks import ScheduleFirstChecks
 from backstop_recovery.domain.blast_radius import OFF_PERCENT, BlastRadius
 from backstop_recovery.domain.verdict import (
@@ -24,6 +29,7 @@ from backstop_recovery.domain.verdict import (
     UnknownReason,
     Verdict,
 )
+from backstop_recovery.entrypoints.handlers import Handlers
 from tests.support.dry_runs import (
     PATIENCE,
     STUCK_AFTER_SECONDS,
@@ -235,6 +241,57 @@ async def test_a_dry_run_tells_whether_a_run_would_stop_and_ask(
         await tx.execute("UPDATE tasks SET next_check_at = submitted_at WHERE status = 'processing'")
     held = await DryRunner(transactions, providers, limit=strict).run("held")
     assert (await blast_radius_of(transactions, held))["isHeld"] is True
+
+
+async def test_a_dry_run_counts_in_no_metric(
+    transactions: Transactions, factory: Factory, providers: ScriptedProviders, dry: DryRunner
+) -> None:
+    task = await factory.task()
+    providers.answers[f"p-{task.hex}"] = Failed("refused")
+    job = await factory.job("dry-only")
+    before = _samples()
+    run = await dry.run()
+    async with transactions.begin() as tx:
+        await tx.execute("UPDATE cron_job_executions SET job_name = :job WHERE id = :id", job=job, id=run)
+    await MeasureBacklog(transactions)()
+    assert _samples() == before
+    assert REGISTRY.get_sample_value("backstop_last_run_finished_timestamp_seconds", {"job": job}) is None
+
+
+def _samples() -> dict[tuple[str, str], float]:
+    """What counts runs, tasks, credits and files, by name and labels."""
+    counted = ("backstop_runs", "backstop_run_duration", "backstop_tasks_", "backstop_credits", "backstop_asset_bytes")
+    return {
+        (sample.name, str(sample.labels)): sample.value
+        for metric in REGISTRY.collect()
+        if metric.name.startswith(counted)
+        for sample in metric.samples
+        if not sample.name.endswith("_created")
+    }
+
+
+@dataclass
+class Told:
+    """Notes who was called."""
+
+    calls: list[str] = field(default_factory=list)
+
+    def of(self, name: str) -> Any:
+        async def call(*_: object) -> None:
+            self.calls.append(name)
+
+        return call
+
+
+@pytest.mark.parametrize(("dry_run", "calls"), [(True, ["start"]), (False, ["stamp", "start"])])
+async def test_the_tick_of_a_dry_run_stamps_no_task(dry_run: bool, calls: list[str]) -> None:
+    told = Told()
+    parts: dict[str, Any] = dict.fromkeys(part.name for part in fields(Handlers))
+    handlers = Handlers(**{**parts, "schedule_first_checks": told.of("stamp"), "start_run": told.of("start")})
+    now = datetime.now(UTC)
+    tick = TickDue(tick_id=UUID(int=1), job_name="job", slot="s", trigger="manual", scheduled_for=now, dry_run=dry_run)
+    await handlers.on_tick_due(tick, Delivery("recovery.tick.due", UUID(int=2), None))
+    assert told.calls == calls
 
 
 async def test_five_thousand_tasks_are_walked_a_page_at_a_time(
