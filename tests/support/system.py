@@ -73,6 +73,12 @@ class Process:
             process.wait()
             raise AssertionError(f"{self.module} did not end within {within} s; see {self.output}") from None
 
+    @property
+    def pid(self) -> int:
+        """For reading /proc; it has to be started."""
+        assert self._process is not None
+        return self._process.pid
+
     def is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
@@ -107,14 +113,14 @@ class System:
 
     async def get(self, path: str) -> Any:
         """JSON of the sandbox's control API."""
-        async with httpx.AsyncClient(base_url=self.sandbox_url, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=self.sandbox_url, trust_env=False, timeout=60) as client:
             answer = await client.get(path)
         answer.raise_for_status()
         return answer.json()
 
     async def script(self, *scripts: dict[str, object]) -> None:
         """Register generations with the sandbox."""
-        async with httpx.AsyncClient(base_url=self.sandbox_url, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=self.sandbox_url, trust_env=False, timeout=60) as client:
             (await client.post("/control/generations", json=list(scripts))).raise_for_status()
 
     def admin(self) -> httpx.AsyncClient:
@@ -143,6 +149,7 @@ def _environ(folder: Path, database_url: str, amqp_url: str, overrides: Mapping[
             "BACKSTOP_NOTIFIER_PORT",
         )
     }
+    ports |= {name: port for name, port in overrides.items() if name in ports}
     sandbox = f"127.0.0.1:{ports['SANDBOX_PORT']}"
     key = "sandbox-key-that-opens-nothing"
     return {
