@@ -63,7 +63,8 @@ ALWAYS: Mapping[str, str] = {
         SELECT before ->> 'id' FROM diary.changes WHERE name = 'cron_job_executions'
         AND before ->> 'status' <> 'running'""",
     "a run counted otherwise than its timeline": """
-        SELECT r.id FROM cron_job_executions r LEFT JOIN task_events e ON e.run_id = r.id AND e.kind IN ('checked', 'withheld')
+        SELECT r.id FROM cron_job_executions r
+        LEFT JOIN task_events e ON e.run_id = r.id AND e.kind IN ('checked', 'withheld')
         WHERE r.status IN ('running', 'completed') GROUP BY r.id
         HAVING count(e.id) <> CAST(r.results ->> 'totalFound' AS bigint)
             OR count(e.id) FILTER (WHERE e.outcome = 'completed') <> CAST(r.results ->> 'completed' AS bigint)
