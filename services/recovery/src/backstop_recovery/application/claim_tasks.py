@@ -129,7 +129,7 @@ class ClaimTasks:
     async def is_open(self, task_id: UUID) -> bool:
         """Whether there is something to claim, now or when somebody else gives it back."""
         async with self.transactions.read() as reading:
-            return await reading.value("SELECT status FROM tasks WHERE id = :id", id=task_id) == "processing"
+            return bool(await reading.value("SELECT status = 'processing' FROM tasks WHERE id = :id", id=task_id))
 
     async def _look_back(self, tx: Transaction, run_id: UUID, walk: Walk, batch: _Batch) -> None:
         behind = set(await _providers(tx)) - walk.ahead.keys()
