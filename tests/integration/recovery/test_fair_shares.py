@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from backstop_common.database import Transactions
+from backstop_common.loop import Loop
 from backstop_recovery.adapters.guarded_providers import GuardedProviders
 from backstop_recovery.application.ports import Reference
 from backstop_recovery.application.resolve_task import ResolveTask
@@ -64,13 +65,14 @@ class Recovery:
             guarded, worker.assets, worker.resolve_task.policies, lambda: datetime.now(UTC), lambda: 0.5
         )
         await worker.start_run()
-        turning = asyncio.create_task(_turn(sweep))
+        loop = Loop("sweep", sweep.run_once, interval_seconds=0.05)
+        turning = asyncio.create_task(loop.run())
         try:
             yield sweep
         finally:
             self.outside.gate.set()
-            turning.cancel()
-            await asyncio.wait([turning])
+            loop.stop()
+            await turning
             await sweep.drain()
 
     async def checked(self) -> dict[str, int]:
@@ -96,12 +98,6 @@ class Recovery:
     async def status(self) -> str:
         async with self.transactions.read() as reading:
             return str(await reading.value("SELECT status FROM cron_job_executions"))
-
-
-async def _turn(sweep: Sweep) -> None:
-    while True:
-        if not await sweep.run_once():
-            await asyncio.sleep(0.05)
 
 
 async def _recovery(transactions: Transactions, **backlog: int) -> Recovery:
