@@ -120,7 +120,9 @@ async def test_two_people_may_ask_at_once_and_both_are_in_the_audit_log(
         assert await reading.value("SELECT count(*) FROM audit_log") == 2
 
 
-@pytest.mark.parametrize("body", [None, {}, {"note": "  "}, {"note": "x" * 501}, {"note": "ok", "holdId": "no"}])
+@pytest.mark.parametrize(
+    "body", [None, {}, {"note": "  "}, {"note": "x" * 501}, {"note": "a\x00b"}, {"note": "ok", "holdId": "no"}]
+)
 async def test_a_decision_needs_its_reason(
     client: httpx.AsyncClient, transactions: Transactions, body: dict[str, str] | None
 ) -> None:

@@ -60,3 +60,9 @@ async def test_a_note_that_is_too_long_is_named(client: httpx.AsyncClient, trans
     task = await Factory(transactions).task()
     answer = await client.post(f"/api/admin/tasks/{task}/fail", headers=AS_ADMIN, json={"note": "x" * 501})
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "note")
+
+
+async def test_a_note_that_cannot_be_stored_is_named(client: httpx.AsyncClient, transactions: Transactions) -> None:
+    task = await Factory(transactions).task()
+    answer = await client.post(f"/api/admin/tasks/{task}/fail", headers=AS_ADMIN, json={"note": "a\x00b"})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "note")

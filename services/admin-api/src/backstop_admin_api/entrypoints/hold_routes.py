@@ -14,7 +14,7 @@ from backstop_admin_api.application.read_hold import Hold
 from backstop_admin_api.entrypoints.authentication import Admin, CurrentAdmin
 from backstop_admin_api.entrypoints.context import AdminApi, Context
 from backstop_admin_api.entrypoints.problems import ProblemError
-from backstop_admin_api.entrypoints.shapes import JobName, Problem, Shape
+from backstop_admin_api.entrypoints.shapes import JobName, Problem, Shape, Storable
 
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     401: {"model": Problem},
@@ -29,7 +29,7 @@ _LIFTED: dict[int | str, dict[str, Any]] = {
 router = APIRouter(prefix="/api/admin/jobs", tags=["admin"], responses=_REFUSALS)
 
 Name = Annotated[JobName, Path(alias="name")]
-Note = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+Note = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), Storable]
 
 
 class WithheldTasksShape(Shape):

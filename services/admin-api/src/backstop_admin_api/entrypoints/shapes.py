@@ -6,15 +6,26 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 RunStatus = Literal["running", "completed", "failed", "skipped", "missed"]
 JobName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._-]+$")]
+
 StuckCause = Literal[
     "webhook_lost", "provider_slow", "provider_trouble", "provider_denies", "never_submitted", "own_trouble"
 ]
 DEFAULT_JOB = "process-stuck-tasks"
+
+
+def _without_nul(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("it holds a NUL character, which cannot be stored")
+    return text
+
+
+Storable = AfterValidator(_without_nul)
+"""Text that PostgreSQL takes."""
 
 
 class Shape(BaseModel):

@@ -12,7 +12,7 @@ from backstop_admin_api.application.request_action import Accepted, Action, Alre
 from backstop_admin_api.entrypoints.authentication import Admin, CurrentAdmin
 from backstop_admin_api.entrypoints.context import AdminApi, Context
 from backstop_admin_api.entrypoints.problems import ProblemError
-from backstop_admin_api.entrypoints.shapes import Problem, Shape
+from backstop_admin_api.entrypoints.shapes import Problem, Shape, Storable
 
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     401: {"model": Problem},
@@ -28,7 +28,7 @@ router = APIRouter(prefix="/api/admin/tasks", tags=["admin"], responses=_REFUSAL
 class ActionRequest(Shape):
     """Why, for the audit log and the task's timeline; the user does not see it."""
 
-    note: Annotated[str, Field(max_length=500)] | None = None
+    note: Annotated[str, Field(max_length=500), Storable] | None = None
 
 
 class ActionAccepted(Shape):
