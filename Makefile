@@ -8,7 +8,7 @@ DEV := .venv/.dev-stamp
 MEMBERS := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml)
 export PYTHON
 
-.PHONY: help demo up migrate test faults bench backlog lint format lock compose
+.PHONY: help demo up migrate test faults bench claims backlog lint format lock compose
 
 help: ## list these tasks
 	@echo 'make TASK [ARGS="..."]'
@@ -34,6 +34,9 @@ faults: $(DEV) ## run the long suite of kills and outages
 bench: $(DEV) ## measure throughput
 	@scripts/test-needs
 	@exec .venv/bin/python benchmarks/run.py $(ARGS)
+
+claims: $(DEV) ## measure whether claims grow over 200,000 tasks that stay open
+	@exec .venv/bin/python benchmarks/claims.py $(ARGS)
 
 backlog: $(DEV) ## import 100,000 tasks on the embedded default and recover them in one run
 	@exec .venv/bin/python benchmarks/backlog.py $(ARGS)

@@ -106,6 +106,7 @@ class GuardedProviders:
     def _gate(self, provider: str) -> _Gate:
         if provider not in self._gates:
             self._gates[provider] = _Gate.of(self.limits.get(provider, Limit(self.concurrency)))
+            CIRCUIT_OPEN.labels(provider=provider).set(0)
         return self._gates[provider]
 
     def _held(self, provider: str, health: ProviderHealth) -> Unknown | None:
@@ -119,7 +120,8 @@ class GuardedProviders:
     def _learn(self, provider: str, gate: _Gate, verdict: Verdict) -> None:
         before = gate.health
         gate.health = after(before, verdict, now=self.clock(), policy=self.policy)
-        CIRCUIT_OPEN.labels(provider=provider).set(gate.health.is_open)
+        if gate.health.is_open != before.is_open:
+            CIRCUIT_OPEN.labels(provider=provider).set(gate.health.is_open)
         if gate.health.is_open and not before.is_open and isinstance(verdict, Unknown):
             _log.error("circuit_opened", provider=provider, reason=verdict.reason.value, message=verdict.message)
         elif before.is_open and not gate.health.is_open:
