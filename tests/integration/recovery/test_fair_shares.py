@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from uuid import UUID
 
 from backstop_common.database import Transactions
 from backstop_common.loop import Loop
@@ -55,7 +56,7 @@ class Recovery:
     limits: dict[str, Limit] = field(default_factory=dict)
 
     @asynccontextmanager
-    async def at_work(self) -> AsyncIterator[Sweep]:
+    async def at_work(self, requested: Iterable[UUID] = ()) -> AsyncIterator[Sweep]:
         """A run goes on as in production: again at once while there is work, and after a moment otherwise."""
         worker = RecoveryUnderTest(self.transactions)
         guarded = GuardedProviders(self.outside, 12, HealthPolicy(), time.monotonic, self.limits)
@@ -64,6 +65,8 @@ class Recovery:
         sweep.resolve_task = ResolveTask(
             guarded, worker.assets, worker.resolve_task.policies, lambda: datetime.now(UTC), lambda: 0.5
         )
+        for task_id in requested:
+            sweep.request(task_id)
         await worker.start_run()
         loop = Loop("sweep", sweep.run_once, interval_seconds=0.05)
         turning = asyncio.create_task(loop.run())
@@ -143,3 +146,13 @@ async def test_a_provider_that_is_down_takes_what_others_leave_and_the_run_ends(
         await recovery.until_completed()
     assert await recovery.checked() == {"down": 500, "quick": 200}
     assert recovery.outside.asked["down"] < 20
+
+
+async def test_checks_asked_for_of_a_limited_provider_do_not_fill_the_pool(transactions: Transactions) -> None:
+    recovery = await _recovery(transactions, limited=100, quick=200)
+    recovery.limits["limited"] = Limit(12, Pace(5, 0.001))
+    async with transactions.read() as reading:
+        rows = await reading.rows("SELECT id FROM tasks WHERE provider = 'limited'")
+    async with recovery.at_work([row["id"] for row in rows]) as sweep:
+        await recovery.until_checked(limited=5, quick=200)
+        assert sweep.places.held["limited"] <= 2

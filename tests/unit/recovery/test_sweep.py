@@ -61,8 +61,8 @@ class World:
             raise TransientError("the database is not reachable")
         return self.alone.pop(task_id, None)
 
-    async def is_open(self, task_id: UUID) -> bool:
-        return task_id in self.alone
+    async def open_among(self, task_ids: Iterable[UUID]) -> dict[UUID, str]:
+        return {task_id: self.alone[task_id].provider for task_id in task_ids if task_id in self.alone}
 
     async def resolve(self, task: Task) -> Resolution:
         if task.id in self.gates:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from uuid import UUID
@@ -126,10 +126,13 @@ class ClaimTasks:
             row = await tx.row(_ALONE + _CLAIM, id=task_id, run=None, holder=self.holder, lease=self.lease_seconds)
         return None if row is None else _task(row)
 
-    async def is_open(self, task_id: UUID) -> bool:
-        """Whether there is something to claim, now or when somebody else gives it back."""
+    async def open_among(self, task_ids: Collection[UUID]) -> dict[UUID, str]:
+        """Those that are open, each with its provider: to claim now, or when somebody else gives them back."""
         async with self.transactions.read() as reading:
-            return bool(await reading.value("SELECT status = 'processing' FROM tasks WHERE id = :id", id=task_id))
+            rows = await reading.rows(
+                "SELECT id, provider FROM tasks WHERE id = ANY(:ids) AND status = 'processing'", ids=list(task_ids)
+            )
+        return {row["id"]: row["provider"] for row in rows}
 
     async def _look_back(self, tx: Transaction, run_id: UUID, walk: Walk, batch: _Batch) -> None:
         behind = set(await _providers(tx)) - walk.ahead.keys()

@@ -98,18 +98,25 @@ class Sweep:
         return min(self.concurrency - self.places.taken, self.concurrency + _SPARE_PLACES - len(self._held))
 
     async def _claim_requested(self) -> int:
-        """What a worker holds is tried again at the next turn: the wish may have come after the provider's answer."""
+        """What a worker holds is tried again at the next turn: the wish may have come after the provider's answer. So
+        is a task whose provider has no room: waiting for its turn would fill the pool.
+        """
+        if not self._requested or self._free() <= 0:
+            return 0
+        asked_for = tuple(self._requested)
+        open_still = await self.claim_tasks.open_among(asked_for)
+        self._requested -= set(asked_for) - open_still.keys()
         count = 0
-        for task_id in list(self._requested):
+        for task_id, provider in open_still.items():
             if self._free() <= 0:
                 break
+            if self.places.room(provider, self.places.held[provider]).more <= 0:
+                continue
             task = await self.claim_tasks.one(task_id)
             if task is not None:
+                self._requested.discard(task_id)
                 self._start(task)
                 count += 1
-            elif await self.claim_tasks.is_open(task_id):
-                continue
-            self._requested.discard(task_id)
         return count
 
     async def _claim(self, run: UUID) -> int:
