@@ -7,13 +7,14 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
 from backstop_common.database import Transactions
 from backstop_common.loop import Loop
 from backstop_recovery.adapters.guarded_providers import GuardedProviders
+from backstop_recovery.adapters.modest_providers import ModestProviders
 from backstop_recovery.application.ports import Reference
 from backstop_recovery.application.resolve_task import ResolveTask
 from backstop_recovery.application.sweep import Sweep
@@ -77,6 +78,20 @@ class Recovery:
             loop.stop()
             await turning
             await sweep.drain()
+
+    @asynccontextmanager
+    async def looking_for_late(self, sweep: Sweep) -> AsyncIterator[None]:
+        """Beside the run, by the same knowledge of the providers, as `main` has it."""
+        guarded = sweep.resolve_task.providers
+        assert isinstance(guarded, GuardedProviders)
+        late = replace(RecoveryUnderTest(self.transactions).check_late(), providers=ModestProviders(guarded))
+        loop = Loop("late", late.run_once, interval_seconds=0.05)
+        turning = asyncio.create_task(loop.run())
+        try:
+            yield
+        finally:
+            loop.stop()
+            await turning
 
     async def checked(self) -> dict[str, int]:
         """By provider, the tasks that have been checked and settled."""
@@ -156,3 +171,20 @@ async def test_checks_asked_for_of_a_limited_provider_do_not_fill_the_pool(trans
     async with recovery.at_work([row["id"] for row in rows]) as sweep:
         await recovery.until_checked(limited=5, quick=200)
         assert sweep.places.held["limited"] <= 2
+
+
+async def test_late_looks_at_a_limited_provider_leave_the_pool_its_turns_and_others_their_places(
+    transactions: Transactions,
+) -> None:
+    recovery = await _recovery(transactions, limited=45, quick=20)
+    recovery.limits["limited"] = Limit(12, Pace(1, 5.0))
+    async with transactions.begin() as tx:
+        await tx.execute(
+            "UPDATE tasks SET status = 'timed_out', finished_at = now() - interval '20 minutes',"
+            " next_check_at = CASE provider WHEN 'quick' THEN now() ELSE next_check_at END"
+            " WHERE provider = 'quick' OR provider_task_id NOT IN ('limited0', 'limited1', 'limited2')"
+        )
+    async with recovery.at_work() as sweep, recovery.looking_for_late(sweep):
+        await recovery.until_checked(quick=20)
+        await recovery.until_completed()
+        assert recovery.outside.asked["limited"] < 30

@@ -86,6 +86,7 @@ def compose(settings: RecoverySettings, runtime: Runtime, environ: Mapping[str, 
         time.monotonic,
         _limits(catalogue, settings),
     )
+    modest = ModestProviders(providers)
     assets = ObstoreAssets(store=store, client=client, catalogue=catalogue, max_bytes=settings.max_asset_bytes)
 
     transactions = runtime.transactions
@@ -113,7 +114,7 @@ def compose(settings: RecoverySettings, runtime: Runtime, environ: Mapping[str, 
     check_late = CheckLate(
         claim_late=ClaimLate(transactions, _holder(), settings.lease_seconds),
         settle_late=SettleLate(transactions),
-        providers=providers,
+        providers=modest,
         assets=assets,
         renew=RenewLeases(transactions, settings.lease_seconds),
         policy=policy.late,
@@ -128,9 +129,7 @@ def compose(settings: RecoverySettings, runtime: Runtime, environ: Mapping[str, 
     preview_run = PreviewRun(
         transactions=transactions,
         list_due_tasks=ListDueTasks(transactions, patience, settings.stuck_after_seconds),
-        resolve_task=ResolveTask(
-            ModestProviders(providers), UnfetchedAssets(), policies, lambda: datetime.now(UTC), random.random
-        ),
+        resolve_task=ResolveTask(modest, UnfetchedAssets(), policies, lambda: datetime.now(UTC), random.random),
         policy=policy,
         limit=_blast_radius(settings),
         finish_run=finish_run,

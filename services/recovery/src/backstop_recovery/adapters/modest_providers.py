@@ -1,8 +1,8 @@
-"""Providers as a dry run may ask them: behind the real work, which never waits long for a rehearsal.
+"""Providers as dry runs and late looks may ask them: behind the real work, which never waits long for a rehearsal.
 
-Of what a provider can take at once, dry runs use a quarter; where requests are paced, one question waits for its turn
+Of what a provider can take at once, they use a quarter; where requests are paced, one question waits for its turn
 at a time. While the pool would not begin a task of a provider (it asked for a moment's patience, or as much as its pace
-allows is under way), neither does a dry run: so it tells what a run would find out, not that it was told to wait.
+allows is under way), neither do they: so a dry run tells what a run would find out, not that it was told to wait.
 """
 
 from __future__ import annotations

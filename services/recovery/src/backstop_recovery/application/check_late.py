@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field
 
 import structlog
@@ -22,11 +23,13 @@ _log = structlog.get_logger(__name__)
 
 _LONGEST_TURN_SECONDS = 1.0
 _DRAIN_SECONDS = 5.0
+_SHARE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class CheckLate:
-    """The credits were released and the user was told when we gave up: final stays final, whatever is found.
+    """The credits were released and the user was told when we gave up: final stays final, whatever is found. Nobody
+    waits for a late look, so `providers` are asked behind the real work.
 
     1. Claim some timed-out tasks that are due; with the policy `ignore` there are none.
     2. Ask the provider about each, and with `keep` copy what it has. A copy that fails is tried again while the
@@ -47,8 +50,7 @@ class CheckLate:
         """Fill the free places and wait a moment, however slow a copy is; True while there is work."""
         if self.policy.action is LateSuccess.IGNORE:
             return False
-        free = self.places - len(self._held)
-        claimed = await self.claim_late(limit=free) if free > 0 else []
+        claimed = await self._claim()
         for late in claimed:
             looking = asyncio.create_task(self._look(late), name=f"late:{late.task.id}")
             self._held[looking] = late.task
@@ -56,6 +58,15 @@ class CheckLate:
         if self._held:
             await asyncio.wait(self._held, timeout=_LONGEST_TURN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         return bool(claimed or self._held)
+
+    async def _claim(self) -> list[LateTask]:
+        """A few at a time, so that a provider that keeps us waiting has its share of the places and no more."""
+        free, share = self.places - len(self._held), max(1, self.places // _SHARE)
+        if free <= 0:
+            return []
+        held = Counter(task.provider for task in self._held.values())
+        busy = [provider for provider, count in held.items() if count >= share]
+        return await self.claim_late(limit=min(free, share), busy=busy)
 
     async def renew_leases(self) -> bool:
         """Keep what is held; always False (nothing more to do)."""

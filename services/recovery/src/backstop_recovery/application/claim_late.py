@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import RowMapping
@@ -15,6 +16,7 @@ _CLAIM = """
         SELECT id FROM tasks
         WHERE status = 'timed_out' AND next_check_at <= clock_timestamp() AND provider_task_id IS NOT NULL
             AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())
+            AND provider <> ALL (CAST(:busy AS text[]))
         ORDER BY next_check_at LIMIT :limit FOR UPDATE SKIP LOCKED
     )
     UPDATE tasks SET lease_holder = :holder, lease_expires_at = clock_timestamp() + make_interval(secs => :lease),
@@ -37,10 +39,10 @@ class ClaimLate:
     holder: str
     lease_seconds: float
 
-    async def __call__(self, *, limit: int) -> list[LateTask]:
-        """Up to `limit` tasks, those due longest first."""
+    async def __call__(self, *, limit: int, busy: Collection[str] = ()) -> list[LateTask]:
+        """Up to `limit` tasks, those due longest first; none of the providers in `busy`."""
         async with self.transactions.begin() as tx:
-            rows = await tx.rows(_CLAIM, holder=self.holder, lease=self.lease_seconds, limit=limit)
+            rows = await tx.rows(_CLAIM, holder=self.holder, lease=self.lease_seconds, limit=limit, busy=list(busy))
         return [_late(row) for row in rows]
 
 
