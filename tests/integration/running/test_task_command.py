@@ -38,6 +38,27 @@ async def test_a_task_is_shown_with_its_story(database_url: str, transactions: T
     assert (told["id"], told["userId"], told["credits"]) == (str(task), "ada", 10)
 
 
+async def test_what_others_wrote_is_shown_as_they_wrote_it_and_moves_nothing_in_the_terminal(
+    database_url: str, transactions: Transactions
+) -> None:
+    task = await Factory(transactions).task(await Factory(transactions).user("auth0|[/x]"))
+    async with transactions.begin() as tx:
+        await tx.execute(
+            "UPDATE tasks SET provider_task_id = '[red]p[/]', failure_message = E'no \\x1b[2J' WHERE id = :id", id=task
+        )
+        await tx.execute(
+            "INSERT INTO task_events (task_id, kind, detail) VALUES (:id, 'checked', CAST(:detail AS jsonb))",
+            id=task,
+            detail=json.dumps({"note": "[/b] \x1b]0;title\x07"}),
+        )
+    shown = await _task(database_url, str(task))
+    assert shown.returncode == 0, shown.stderr
+    assert "video of auth0|[/x]: processing" in shown.stdout
+    assert "[red]p[/]" in shown.stdout
+    assert "[/b]" in shown.stdout
+    assert "\x1b" not in shown.stdout
+
+
 async def test_failing_a_task_asks_first_and_is_requested_with_yes(
     database_url: str, transactions: Transactions
 ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from backstop.cli.database import command_transactions, database_address
-from backstop.cli.output import console, print_json
+from backstop.cli.output import as_written, console, print_json
 from backstop.cli.runs import AsJson
 from backstop_recovery.application.audit_invariants import AuditInvariants, Finding
 
@@ -36,7 +36,8 @@ def audit(as_json: AsJson = False) -> None:
             mark = "[red]VIOLATED[/]" if finding.count else "[green]holds   [/]"
             console.print(f"  {mark}  {finding.invariant.sentence}", soft_wrap=True)
             if finding.count:
-                console.print(f"            {finding.count}: {', '.join(finding.subjects)}", soft_wrap=True)
+                subjects = as_written(f"            {finding.count}: {', '.join(finding.subjects)}")
+                console.print(subjects, soft_wrap=True)
     if any(finding.count for finding in findings):
         raise SystemExit(EXIT_VIOLATED)
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from backstop_admin_api.application.report_dry_run import DryRunReport
 from backstop_admin_api.application.run import Run
@@ -25,6 +26,11 @@ def print_json(value: object) -> None:
 def moment(value: datetime | None) -> str | None:
     """RFC 3339 in UTC."""
     return None if value is None else value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def as_written(text: str) -> Text:
+    """What others wrote, without what would move a terminal: no markup of ours, no control characters."""
+    return Text("".join(sign if sign.isprintable() or sign == "\n" else "\N{REPLACEMENT CHARACTER}" for sign in text))
 
 
 def local(value: datetime | None) -> str:
@@ -142,7 +148,7 @@ def print_report(report: DryRunReport) -> None:
     table.add_column("credits returned", str(report.credits_returned), justify="right")
     for line in report.lines:
         counts = (line.tasks, line.credits_charged, line.credits_returned)
-        table.add_row(line.provider, line.outcome, *(str(count) for count in counts))
+        table.add_row(as_written(line.provider), line.outcome, *(str(count) for count in counts))
     console.print(table)
     radius = report.blast_radius
     if radius is not None and radius.is_held:
@@ -161,5 +167,5 @@ def plain_table(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) ->
     for column in columns:
         table.add_column(column)
     for row in rows:
-        table.add_row(*("–" if row.get(column) is None else str(row[column]) for column in columns))
+        table.add_row(*("–" if row.get(column) is None else as_written(str(row[column])) for column in columns))
     return table

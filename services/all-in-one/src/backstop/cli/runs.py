@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from backstop.cli.database import command_transactions, database_address
 from backstop.cli.output import (
+    as_written,
     console,
     plain_table,
     print_json,
@@ -84,9 +85,9 @@ def show_run(
         return
     console.print(runs_table([run]))
     by = f" by {run.actor}" if run.actor else ""
-    console.print(f"\n{run.id}, triggered by {run.trigger}{by}")
+    console.print(as_written(f"\n{run.id}, triggered by {run.trigger}{by}"))
     if run.note:
-        console.print(f"\n{run.note}")
+        console.print(as_written(f"\n{run.note}"))
     if report is not None:
         console.print()
         print_report(report)

@@ -11,7 +11,7 @@ from uuid import UUID
 import typer
 
 from backstop.cli.database import command_transactions, database_address
-from backstop.cli.output import console, local, plain_table, print_json
+from backstop.cli.output import as_written, console, local, plain_table, print_json
 from backstop.cli.runs import AsJson
 from backstop_admin_api.application.read_task import ReadableTask, ReadTask
 from backstop_admin_api.application.request_action import Accepted, AlreadyEnded, NoSuchTask, RequestAction
@@ -96,18 +96,21 @@ async def _act(url: str, task_id: UUID, action: Wish, note: str | None) -> None:
 
 
 def _print(found: ReadableTask) -> None:
-    console.print(f"[bold]{found.id}[/]  {found.kind} of {found.user_id}: [bold]{found.status}[/]")
+    console.print(as_written(f"{found.id}  {found.kind} of {found.user_id}: {found.status}"), style="bold")
     console.print(
-        f"{found.provider} {found.provider_task_id or '(no id yet)'}, submitted {local(found.submitted_at)},"
-        f" {found.credits} credits ({found.billing})",
+        as_written(
+            f"{found.provider} {found.provider_task_id or '(no id yet)'}, submitted {local(found.submitted_at)},"
+            f" {found.credits} credits ({found.billing})"
+        ),
         soft_wrap=True,
     )
     if found.failure_message:
-        console.print(f"{found.failure_code or 'error'}: {found.failure_message}", soft_wrap=True, markup=False)
+        console.print(as_written(f"{found.failure_code or 'error'}: {found.failure_message}"), soft_wrap=True)
     if found.stuck_cause:
         console.print(f"stuck: {found.stuck_cause.replace('_', ' ')}")
     for asset in found.assets:
-        console.print(f"{asset.role}: {asset.url or asset.key} ({asset.size_bytes:,} bytes)", soft_wrap=True)
+        where = as_written(f"{asset.role}: {asset.url or asset.key} ({asset.size_bytes:,} bytes)")
+        console.print(where, soft_wrap=True)
     rows = [
         {
             "at": local(event.at),
