@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -23,7 +23,7 @@ from backstop_recovery.adapters.asset_stores import open_asset_store
 from backstop_recovery.adapters.guard import AddressGuard, AddressInfo
 from backstop_recovery.adapters.http_client import open_client
 from backstop_recovery.adapters.obstore_assets import ObstoreAssets
-from backstop_recovery.application.errors import OutputRefusedError
+from backstop_recovery.application.errors import OutputGoneError, OutputRefusedError
 from backstop_recovery.application.ports import Reference, StoredAsset
 from backstop_recovery.domain.verdict import Output, OutputRole
 from tests.support.http_server import HttpServer, http_server
@@ -144,6 +144,25 @@ SPELLINGS = [
     "mixed.example",
     "mapped.example",
 ]
+NO_ADDRESSES = [
+    "file:///etc/passwd",
+    "ftp://public.example/a",
+    "gopher://127.0.0.1:6379/_INFO",
+    "dict://127.0.0.1:11211/stats",
+    "data:text/html,x",
+    "jar:http://public.example!/x",
+    "//127.0.0.1/x",
+    "http:127.0.0.1/x",
+    "http:/127.0.0.1/x",
+    "http:///127.0.0.1/x",
+    "http://",
+    "http://:80/",
+    "HTTP://127.0.0.1:1/",
+    "http://public.example:0/",
+    "http://public.example:99999/",
+    "http://public.example:80:80/",
+    " \thttp://127.0.0.1/",
+]
 RECORDS = {
     "mixed.example": [PUBLIC, "10.0.0.1"],
     "mapped.example": ["::ffff:127.0.0.1"],
@@ -198,6 +217,20 @@ class World:
         output = Output(index=0, role=OutputRole.PRIMARY, url=url)
         return await self.assets.copy(reference=Reference("replicate", "x", {}), task_id=TASK, fence=1, output=output)
 
+    async def taken(self, urls: Iterable[str]) -> list[str]:
+        """Those that were not refused."""
+        found = []
+        for url in urls:
+            try:
+                await self.copy(url)
+            except OutputRefusedError:
+                continue
+            except (TransientError, OutputGoneError) as error:
+                found.append(f"{url}: {error}")
+            else:
+                found.append(url)
+        return found
+
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
@@ -208,47 +241,22 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-@pytest.mark.parametrize("host", SPELLINGS)
-async def test_a_dangerous_host_is_refused_and_never_dialled(world: World, host: str, scheme: str) -> None:
-    with pytest.raises(OutputRefusedError):
-        await world.copy(f"{scheme}://{host}:8080/latest/meta-data")
+async def test_a_dangerous_host_is_refused_and_never_dialled(world: World, scheme: str) -> None:
+    assert await world.taken(f"{scheme}://{host}:8080/latest/meta-data" for host in SPELLINGS) == []
     assert world.guard.dialled == []
 
 
-@pytest.mark.parametrize("host", SPELLINGS)
-async def test_a_redirect_to_a_dangerous_host_is_refused_and_never_followed(world: World, host: str) -> None:
-    start = world.server.redirect("/start", f"http://{host}/latest/meta-data")
-    with pytest.raises(OutputRefusedError):
-        await world.copy(start)
-    assert world.guard.dialled == ["127.0.0.1"]
-    assert [asked.path for asked in world.server.asked] == ["/start"]
+async def test_a_redirect_to_a_dangerous_host_is_refused_and_never_followed(world: World) -> None:
+    starts = [
+        world.server.redirect(f"/{number}", f"http://{host}/latest/meta-data") for number, host in enumerate(SPELLINGS)
+    ]
+    assert await world.taken(starts) == []
+    assert set(world.guard.dialled) == {"127.0.0.1"}
+    assert [asked.path for asked in world.server.asked] == [f"/{number}" for number in range(len(SPELLINGS))]
 
 
-@pytest.mark.parametrize(
-    "address",
-    [
-        "file:///etc/passwd",
-        "ftp://public.example/a",
-        "gopher://127.0.0.1:6379/_INFO",
-        "dict://127.0.0.1:11211/stats",
-        "data:text/html,x",
-        "jar:http://public.example!/x",
-        "//127.0.0.1/x",
-        "http:127.0.0.1/x",
-        "http:/127.0.0.1/x",
-        "http:///127.0.0.1/x",
-        "http://",
-        "http://:80/",
-        "HTTP://127.0.0.1:1/",
-        "http://public.example:0/",
-        "http://public.example:99999/",
-        "http://public.example:80:80/",
-        " \thttp://127.0.0.1/",
-    ],
-)
-async def test_what_is_no_plain_web_address_is_refused(world: World, address: str) -> None:
-    with pytest.raises(OutputRefusedError):
-        await world.copy(address)
+async def test_what_is_no_plain_web_address_is_refused(world: World) -> None:
+    assert await world.taken(NO_ADDRESSES) == []
     assert world.guard.dialled == []
 
 

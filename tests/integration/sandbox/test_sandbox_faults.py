@@ -18,6 +18,7 @@ from backstop_sandbox import Sandbox
 from backstop_sandbox.faults.words import FAULTS_OF, Fault, Side
 
 KEY = {"Authorization": "Bearer a-key"}
+CREDENTIALS = "Authorization: Bearer a-key"
 README = Path(backstop_sandbox.__file__).parents[2] / "README.md"
 QUIET_SECONDS = 1.2
 
@@ -45,7 +46,9 @@ async def listen(url: str, path: str, *, enough: int = 2**24, seconds: float = 5
     reader, writer = await asyncio.open_connection(host, int(port))
     data, reset, ended = bytearray(), False, False
     try:
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer a-key\r\n\r\n".encode())
+        writer.write(
+            f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n{CREDENTIALS}\r\n\r\n".encode()
+        )
         async with asyncio.timeout(seconds):
             while len(data) < enough:
                 part = await reader.read(2**16)
@@ -122,9 +125,9 @@ async def test_an_endless_body_goes_on_as_long_as_it_is_read(
 async def test_encoded_bodies_are_bombs_or_end_too_early(
     sandbox: Sandbox, client: httpx.AsyncClient, side: Side
 ) -> None:
-    bomb = await listen(sandbox.url, await faulty(client, side, "gzip_bomb"), seconds=1)
-    brotli = await listen(sandbox.url, await faulty(client, side, "brotli_bomb"), seconds=1)
-    cut = await listen(sandbox.url, await faulty(client, side, "gzip_cut"), seconds=1)
+    bomb = await listen(sandbox.url, await faulty(client, side, "gzip_bomb"))
+    brotli = await listen(sandbox.url, await faulty(client, side, "brotli_bomb"))
+    cut = await listen(sandbox.url, await faulty(client, side, "gzip_cut"))
     assert b"content-encoding: gzip" in bomb.head
     assert len(bomb.body) < 2**20
     assert len(gzip.decompress(bomb.body)) > 256 * 2**20
@@ -138,9 +141,9 @@ async def test_encoded_bodies_are_bombs_or_end_too_early(
 async def test_headers_are_too_large_too_many_or_no_text(
     sandbox: Sandbox, client: httpx.AsyncClient, side: Side
 ) -> None:
-    huge = await listen(sandbox.url, await faulty(client, side, "huge_header"), seconds=1)
-    many = await listen(sandbox.url, await faulty(client, side, "many_headers"), seconds=1)
-    odd = await listen(sandbox.url, await faulty(client, side, "odd_header"), seconds=1)
+    huge = await listen(sandbox.url, await faulty(client, side, "huge_header"))
+    many = await listen(sandbox.url, await faulty(client, side, "many_headers"))
+    odd = await listen(sandbox.url, await faulty(client, side, "odd_header"))
     assert max(map(len, huge.head.splitlines())) > 65536
     assert len(many.head.splitlines()) > 1000
     assert b"content-type: image/\xff\xfe" in odd.head
