@@ -241,6 +241,22 @@ async def test_a_task_in_flight_when_its_run_was_stopped_is_withheld(story: Stor
     assert await story.releases() == 0
 
 
+async def test_tasks_in_flight_when_their_run_was_stopped_are_withheld_after_a_recheck_too(story: Story) -> None:
+    run = await story.worker.start_run()
+    resolutions = await story.resolved(story.worker, run)
+    late, group = resolutions[:10], resolutions[10:]
+    await story.worker.settle_within_limit(group)
+    assert await story.lift("recheck")
+
+    await story.worker.settle_within_limit(late)
+
+    assert await story.releases() == 0
+    assert await story.count("tasks WHERE withheld_at IS NOT NULL") == 10
+    await story.next_run()
+    assert await story.count("failure_holds WHERE lifted_at IS NULL") == 1
+    assert await story.is_sound()
+
+
 async def test_a_run_that_is_stopped_while_a_group_commits_takes_that_group_back(story: Story) -> None:
     run = await story.worker.start_run()
     late, *group = await story.resolved(story.worker, run)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from backstop_common.database import Transaction
 from backstop_common.errors import TransientError
+from backstop_common.ids import hold_id
 from backstop_recovery.domain.blast_radius import BlastRadius, Tally
 from backstop_recovery.domain.resolution import Ended, Resolution, Withheld
 
@@ -29,15 +30,17 @@ class HeldMeanwhileError(TransientError):
 async def with_approvals(tx: Transaction, resolutions: Sequence[Resolution]) -> tuple[Sequence[Resolution], bool]:
     """The group with the approvals of this moment, and whether endings without one have to be withheld.
 
-    An approval may be newer than the claim. Tasks belong to no job: an open hold of any job holds them all.
+    An approval may be newer than the claim. Tasks belong to no job: an open hold of any job holds them all. What was
+    in flight when its run was stopped is withheld whatever became of the hold: its run judges nothing any more.
     """
-    undecided = [resolution.task.id for resolution in resolutions if needs_a_person(resolution)]
+    undecided = [resolution.task for resolution in resolutions if needs_a_person(resolution)]
     if not undecided:
         return resolutions, False
     row = await tx.row(
-        "SELECT EXISTS (SELECT 1 FROM failure_holds WHERE lifted_at IS NULL) AS is_held,"
+        "SELECT EXISTS (SELECT 1 FROM failure_holds WHERE lifted_at IS NULL OR id = ANY(:stops)) AS is_held,"
         " ARRAY(SELECT id FROM tasks WHERE id = ANY(:ids) AND approved_at IS NOT NULL) AS approved",
-        ids=undecided,
+        ids=[task.id for task in undecided],
+        stops=[hold_id(run) for run in {task.run_id for task in undecided} if run is not None],
     )
     if row is None:
         raise AssertionError("a SELECT without FROM has one row")
