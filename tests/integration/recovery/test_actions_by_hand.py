@@ -6,6 +6,7 @@ from typing import Literal
 from uuid import UUID, uuid4
 
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import RowMapping
 
 from backstop_common.contracts import ActOnTask
@@ -13,6 +14,7 @@ from backstop_common.database import Transactions
 from backstop_common.errors import TransientError
 from backstop_common.messaging import Delivery
 from backstop_recovery.application.carry_out_action import CarryOutAction
+from backstop_recovery.domain.task import Task
 from tests.support.factories import Factory
 from tests.support.recovery import RecoveryUnderTest, broken_truths
 from tests.support.resolutions import completed
@@ -140,6 +142,39 @@ async def test_a_task_that_a_worker_claims_in_the_same_moment_is_failed_at_the_n
             await recovery.claim_tasks.one(task_id)
 
     carry_out = CarryOutAction(transactions, _Late(), recovery.settle_tasks)  # type: ignore[arg-type]
+    message = ActOnTask(task_id=task, action="fail", actor="ada")
+    with pytest.raises(TransientError, match="claimed in the same moment"):
+        await carry_out(message, Delivery("recovery.task.act", uuid4(), None))
+    await _act(transactions, task, "fail")
+    assert (await _task(transactions, task))["status"] == "failed"
+
+
+async def test_credits_that_a_person_gives_back_are_counted_as_all_others(
+    transactions: Transactions, factory: Factory
+) -> None:
+    def released() -> float:
+        return REGISTRY.get_sample_value("backstop_credits_total", {"operation": "release"}) or 0.0
+
+    task = await factory.task(await factory.user(balance=50), credits=10)
+    before = released()
+    await _act(transactions, task, "fail")
+    assert released() - before == 10
+
+
+async def test_a_claim_that_is_lost_before_its_end_is_settled_is_made_again(
+    transactions: Transactions, factory: Factory
+) -> None:
+    task = await factory.task(await factory.user(balance=50), credits=10)
+    recovery = RecoveryUnderTest(transactions)
+
+    class _Overtaken:
+        async def one(self, task_id: UUID) -> Task | None:
+            claimed = await recovery.claim_tasks.one(task_id)
+            async with transactions.begin() as tx:
+                await tx.execute("UPDATE tasks SET fence = fence + 1, lease_holder = NULL, lease_expires_at = NULL")
+            return claimed
+
+    carry_out = CarryOutAction(transactions, _Overtaken(), recovery.settle_tasks)  # type: ignore[arg-type]
     message = ActOnTask(task_id=task, action="fail", actor="ada")
     with pytest.raises(TransientError, match="claimed in the same moment"):
         await carry_out(message, Delivery("recovery.task.act", uuid4(), None))

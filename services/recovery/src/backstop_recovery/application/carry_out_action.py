@@ -12,6 +12,7 @@ from backstop_common.database import Transaction, Transactions
 from backstop_common.errors import TransientError
 from backstop_common.messaging import Delivery
 from backstop_recovery.application.claim_tasks import ClaimTasks
+from backstop_recovery.application.metrics import observe_group
 from backstop_recovery.application.settle_tasks import SettleTasks
 from backstop_recovery.domain.decision import Ending
 from backstop_recovery.domain.resolution import Ended
@@ -87,7 +88,10 @@ class CarryOutAction:
             if task is None:
                 raise TransientError(f"task {request.task_id} was claimed in the same moment")
             end = Ended(task, BY_HAND, Ending.FAILED, "failed_by_hand", "It was stopped by the team of the app.")
-            await self.settle_tasks([end])
+            settled = await self.settle_tasks([end])
+            observe_group(settled)
+            if settled.lost:
+                raise TransientError(f"task {request.task_id} was claimed in the same moment")
         _tell(request, carried_out=open_still)
 
 
