@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from uuid import UUID
 
 import pytest
 
 from tests.support.interleaving.experiment import experiment
 from tests.support.interleaving.scenario import Action, Plan, Results, Scenario, Setting
 from tests.support.interleaving.stage import DeadlockError
-from tests.support.interleaving.steps import Schema
+from tests.support.interleaving.steps import Schema, Step
 from tests.support.recovery import RecoveryUnderTest
 
 
@@ -129,8 +130,42 @@ async def test_a_crash_before_the_commit_leaves_nothing_and_after_it_everything(
     assert balances == [0, 0, 0, 5]
 
 
-def test_an_insert_touches_the_tables_its_foreign_keys_name() -> None:
-    schema = Schema({"tasks": frozenset({"users"}), "users": frozenset()})
-    assert schema.step("INSERT INTO tasks (id) VALUES ($1)").written == {"tasks", "users"}
-    assert schema.step("SELECT id FROM tasks").written == frozenset()
-    assert schema.step("SELECT id FROM tasks FOR UPDATE").written == {"tasks"}
+SCHEMA = Schema(
+    {"tasks": frozenset({"users"}), "users": frozenset(), "outbox": frozenset()}, counted=frozenset({"outbox"})
+)
+
+
+def _may_change_places(first: str, second: str, *ids: UUID) -> bool:
+    """The two statements, each with an id where two are given."""
+    one, two = ids or ((), ())
+    return SCHEMA.step(first, [one]).may_change_places_with(SCHEMA.step(second, [two]))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "free"),
+    [
+        ("SELECT 1 FROM tasks", "UPDATE tasks SET fence = 1", True),
+        ("SELECT 1 FROM tasks FOR UPDATE", "UPDATE tasks SET fence = 1", False),
+        ("UPDATE users SET name = ''", "UPDATE tasks SET fence = 1", True),
+        ("INSERT INTO tasks (id) VALUES ($1)", "SELECT 1 FROM users FOR UPDATE", False),
+        ("INSERT INTO tasks (id) VALUES ($1)", "INSERT INTO tasks (id) VALUES ($1)", False),
+        ("INSERT INTO outbox (body) VALUES ($1)", "INSERT INTO outbox (body) VALUES ($1)", True),
+    ],
+)
+def test_statements_change_places_only_where_no_row_is_between_them(first: str, second: str, free: bool) -> None:
+    assert _may_change_places(first, second) is free
+    assert _may_change_places(second, first) is free
+
+
+def test_the_same_statement_changes_places_when_it_names_other_rows_and_does_not_look_for_them_itself() -> None:
+    one, two = UUID(int=1), UUID(int=2)
+    update, claim = "UPDATE tasks SET fence = 1 WHERE id = $1", "SELECT 1 FROM tasks FOR UPDATE SKIP LOCKED"
+    assert _may_change_places(update, update, one, two)
+    assert not _may_change_places(update, update, one, one)
+    assert not _may_change_places(claim, claim, one, two)
+
+
+def test_the_end_of_a_transaction_stays_on_its_side_of_whoever_reads_what_it_wrote() -> None:
+    commit = Step("COMMIT", written=frozenset({"tasks"}), ends=True)
+    assert not commit.may_change_places_with(SCHEMA.step("SELECT 1 FROM tasks"))
+    assert commit.may_change_places_with(SCHEMA.step("SELECT 1 FROM outbox"))

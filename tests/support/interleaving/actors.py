@@ -123,9 +123,9 @@ class Actor:
         except CutError as cut:
             return cut
 
-    def _before_statement(self, connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+    def _before_statement(self, connection: Connection, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
         one_snapshot = connection.get_execution_options().get("isolation_level") == "REPEATABLE READ"
-        step = self._schema.step(statement, sees_one_snapshot=one_snapshot)
+        step = self._schema.step(statement, parameters, sees_one_snapshot=one_snapshot)
         self._stop_at_gate(connection, step)
         self._written |= step.written
 

@@ -14,11 +14,14 @@ import asyncpg
 from tests.support.interleaving.steps import Schema
 
 _FOREIGN_KEYS = """
-    SELECT t.relname AS name, array_remove(array_agg(DISTINCT p.relname::text), NULL) AS parents
+    SELECT t.relname AS name, array_remove(array_agg(DISTINCT p.relname::text), NULL) AS parents,
+        (SELECT count(*) FROM pg_index i WHERE i.indrelid = t.oid AND i.indisunique) = 1
+        AND EXISTS (SELECT 1 FROM pg_attrdef d WHERE d.adrelid = t.oid
+            AND pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%') AS is_counted
     FROM pg_class t LEFT JOIN pg_constraint c ON c.conrelid = t.oid AND c.contype = 'f'
     LEFT JOIN pg_class p ON p.oid = c.confrelid AND p.oid <> t.oid
     WHERE t.relkind = 'r' AND t.relnamespace = 'public'::regnamespace AND t.relname NOT LIKE 'alembic%'
-    GROUP BY t.relname ORDER BY t.relname
+    GROUP BY t.oid, t.relname ORDER BY t.relname
 """
 _DIARY = """
     CREATE SCHEMA diary;
@@ -47,7 +50,10 @@ class Memory:
     async def of(cls, connection: asyncpg.Connection) -> Memory:
         """For a database of a test's own: it gets a diary."""
         rows = await connection.fetch(_FOREIGN_KEYS)
-        schema = Schema({row["name"]: frozenset(row["parents"]) for row in rows})
+        schema = Schema(
+            {row["name"]: frozenset(row["parents"]) for row in rows},
+            frozenset(row["name"] for row in rows if row["is_counted"]),
+        )
         await connection.execute(_DIARY)
         return cls(connection, schema, _parents_first(schema))
 
