@@ -226,6 +226,23 @@ async def test_one_that_says_it_is_larger_is_413_without_being_read(client: http
     assert (await client.send(request)).status_code == 413
 
 
+async def test_a_sender_that_hangs_up_is_no_error_of_ours(client: httpx.AsyncClient) -> None:
+    transport = client._transport
+    assert isinstance(transport, httpx.ASGITransport)
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    path = "/webhooks/replicate"
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
+    await transport.app({**scope, "headers": [(b"content-length", b"2000")]}, receive, send)
+    assert sent[0]["status"] == 400
+
+
 @pytest.mark.parametrize("path", ["/webhooks/nobody", "/webhooks/nobody/token", "/webhooks/", "/webhooks/%00"])
 async def test_an_unknown_provider_is_404_and_no_label(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.post(path, content=b"{}")

@@ -7,6 +7,7 @@ from typing import Any, assert_never
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
 
 from backstop_admin_api.application import webhook_outcomes as outcomes
 from backstop_admin_api.application.metrics import observe_webhook
@@ -70,12 +71,15 @@ async def _incoming(request: Request, context: AdminApi, provider: str) -> Incom
 async def _body(request: Request, provider: str) -> bytes:
     body = bytearray()
     if not _says_too_large(request.headers.get("content-length", "")):
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > LARGEST_BODY_BYTES:
-                break
-        else:
-            return bytes(body)
+        try:
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > LARGEST_BODY_BYTES:
+                    break
+            else:
+                return bytes(body)
+        except ClientDisconnect:
+            raise ProblemError(400, "The connection ended before the webhook did.") from None
     observe_webhook(provider, "too_large")
     raise ProblemError(413, "A webhook has at most 256 KiB.")
 
