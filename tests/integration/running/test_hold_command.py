@@ -62,6 +62,7 @@ async def test_a_decision_needs_its_reason_and_an_approval_a_yes(database_url: s
     assert (await _hold(database_url, "recheck", JOB)).returncode == 2
     assert (await _hold(database_url, "approve", JOB, "--note", "why")).returncode == 1
     assert (await _hold(database_url, "reject", JOB, "--note", "why")).returncode == 2
+    assert (await _hold(database_url, "aprove", "--note", "why", "--yes")).returncode == 2
     await lift(transactions, hold)
     late = await _hold(database_url, "recheck", JOB, "--note", "why")
     assert (late.returncode, "grace decided to recheck" in late.stderr) == (3, True)

@@ -45,6 +45,8 @@ def hold(
     Exit codes of a decision: 1 when nothing is held, 3 when somebody decided before.
     """
     decision, job = _meant(words or [])
+    if decision is None and (note or yes):
+        raise typer.BadParameter(f"{(words or ['nothing'])[0]!r} is no decision: approve or recheck")
     if decision is None:
         with database_address() as url:
             _show(asyncio.run(_read(url, job)), job, as_json=as_json)
