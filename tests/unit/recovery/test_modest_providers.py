@@ -92,3 +92,16 @@ async def test_a_provider_that_is_down_is_told_at_once() -> None:
     assert outside.asked == 2
     assert all(isinstance(answer, Unknown) for answer in answers)
     assert clock.now == 0.0
+
+
+async def test_a_rehearsal_that_waits_for_its_turn_takes_no_room_from_the_pool() -> None:
+    outside, clock = Outside(), Clock()
+    outside.gate.set()
+    providers = _modest(outside, clock, fal=Limit(16, Pace(1, 0.01)))
+    await providers.check(Reference("fal", "first", {}))
+    waiting = asyncio.create_task(providers.check(Reference("fal", "second", {})))
+    await asyncio.sleep(0.01)
+    assert outside.asked == 1
+    assert providers.guarded.room("fal", 0).more == 1
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)

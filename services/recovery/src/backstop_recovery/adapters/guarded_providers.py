@@ -30,7 +30,7 @@ _AHEAD_SECONDS = 2.0
 
 @dataclass(slots=True)
 class _Gate:
-    """One provider's turnstile; `waiting` are the checks that the pace holds back."""
+    """One provider's turnstile; `waiting` are the pool's checks that the pace holds back."""
 
     limit: Limit
     places: asyncio.Semaphore
@@ -44,16 +44,16 @@ class _Gate:
         flow = None if pace is None else AsyncLimiter(pace.burst, pace.burst / pace.per_second)
         return cls(limit, asyncio.Semaphore(limit.concurrency), flow)
 
-    async def turn(self) -> None:
+    async def turn(self, *, is_counted: bool) -> None:
         """Wait until the pace allows another check."""
         if self.flow is None:
             return
-        self.waiting += 1
+        self.waiting += is_counted
         try:
             for _ in range(self.limit.requests_per_check):
                 await self.flow.acquire()
         finally:
-            self.waiting -= 1
+            self.waiting -= is_counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +85,19 @@ class GuardedProviders:
 
     async def check(self, reference: Reference) -> Verdict:
         """Ask, unless the provider is better left alone."""
+        return await self._check(reference, is_counted=True)
+
+    async def check_aside(self, reference: Reference) -> Verdict:
+        """The same, for what must not keep the pool waiting: its turn takes nothing of the pool's room."""
+        return await self._check(reference, is_counted=False)
+
+    async def _check(self, reference: Reference, *, is_counted: bool) -> Verdict:
         gate = self._gate(reference.provider)
         held = self._held(reference.provider, gate.health)
         if held is not None:
             return held
         async with gate.places:
-            await gate.turn()
+            await gate.turn(is_counted=is_counted)
             held = self._held(reference.provider, gate.health)
             if held is not None:
                 return held

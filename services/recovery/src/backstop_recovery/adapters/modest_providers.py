@@ -33,7 +33,7 @@ class ModestProviders:
         async with self._lane(reference.provider):
             while self.guarded.room(reference.provider, 0).more <= 0:
                 await self.pause(_LOOK_SECONDS)
-            return await self.guarded.check(reference)
+            return await self.guarded.check_aside(reference)
 
     def _lane(self, provider: str) -> asyncio.Semaphore:
         if provider not in self._lanes:
