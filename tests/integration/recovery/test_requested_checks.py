@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from backstop_common.contracts import TaskCheck
+import pytest
+
+from backstop_common.contracts import ActOnTask, TaskCheck
 from backstop_common.database import Transactions
 from backstop_common.messaging import Delivery
+from backstop_recovery.application.carry_out_action import CarryOutAction
 from backstop_recovery.application.request_check import RequestCheck
 from backstop_recovery.application.schedule_first_checks import Patience, ScheduleFirstChecks
 from backstop_recovery.application.start_run import StartRun
@@ -47,8 +50,9 @@ async def test_a_check_of_a_task_that_has_ended_is_forgotten(transactions: Trans
     assert recovery.providers.asked == []
 
 
+@pytest.mark.parametrize("by", ["a webhook", "a person"])
 async def test_a_task_whose_check_comes_before_its_first_stamp_gets_its_turn_and_deadline_too(
-    transactions: Transactions,
+    transactions: Transactions, by: str
 ) -> None:
     task = await Factory(transactions).task()
     async with transactions.begin() as tx:
@@ -58,14 +62,17 @@ async def test_a_task_whose_check_comes_before_its_first_stamp_gets_its_turn_and
         schedule_first_checks=ScheduleFirstChecks(transactions, [Patience("replicate", "video", 600, 3600)], 600),
         start_run=StartRun(transactions, 2, 3600),
         request_check=RequestCheck(transactions),
-        carry_out_action=None,  # type: ignore[arg-type]
+        carry_out_action=CarryOutAction(transactions, recovery.claim_tasks, recovery.settle_tasks),
         lift_hold=None,  # type: ignore[arg-type]
         sweep=recovery.sweep(),
         wake=lambda: None,
     )
-    await handlers.on_task_check(
-        TaskCheck(task_id=task, reason="webhook"), Delivery("recovery.task.check", uuid4(), None)
-    )
+    if by == "a webhook":
+        check = TaskCheck(task_id=task, reason="webhook")
+        await handlers.on_task_check(check, Delivery("recovery.task.check", uuid4(), None))
+    else:
+        wish = ActOnTask(task_id=task, action="recover", actor="ada")
+        await handlers.on_task_act(wish, Delivery("recovery.task.act", uuid4(), None))
     async with transactions.read() as reading:
         row = await reading.row(
             "SELECT output_deadline_at = submitted_at + interval '1 hour' AS stamped,"

@@ -60,7 +60,9 @@ class Handlers:
             self.wake()
 
     async def on_task_act(self, request: ActOnTask, delivery: Delivery) -> None:
-        """A person decided about one task."""
+        """A person decided about one task; one to be looked at gets its times first, if it is new."""
+        if request.action == "recover":
+            await self.schedule_first_checks()
         if await self.carry_out_action(request, delivery):
             self.sweep.request(request.task_id)
             self.wake()
