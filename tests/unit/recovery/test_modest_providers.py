@@ -100,7 +100,7 @@ async def test_a_rehearsal_that_waits_for_its_turn_takes_no_room_from_the_pool()
     providers = _modest(outside, clock, fal=Limit(16, Pace(1, 0.01)))
     await providers.check(Reference("fal", "first", {}))
     waiting = asyncio.create_task(providers.check(Reference("fal", "second", {})))
-    await asyncio.sleep(0.01)
+    await asyncio.wait([waiting], timeout=0.05)
     assert outside.asked == 1
     assert providers.guarded.room("fal", 0).more == 1
     waiting.cancel()
