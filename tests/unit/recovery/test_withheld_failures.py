@@ -25,7 +25,11 @@ def test_every_ending_is_withheld_as_what_it_would_have_been(ending: Ending) -> 
     assert withheld([end], LIMIT) == [Withheld(end.task, end.verdict, ending, end.code, end.message, 300)]
 
 
-@pytest.mark.parametrize("resolution", [completed(), still_open(), errored(), ended(a_task(approved=True))], ids=repr)
+@pytest.mark.parametrize(
+    "resolution",
+    [completed(), still_open(), errored(), ended(a_task(approved=True))],
+    ids=["completed", "still open", "an error of ours", "approved"],
+)
 def test_nothing_else_is_withheld(resolution: Resolution) -> None:
     assert not needs_a_person(resolution)
     assert withheld([resolution], LIMIT) == [resolution]

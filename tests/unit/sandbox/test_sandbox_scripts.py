@@ -129,7 +129,7 @@ def test_outages_and_refusals_know_their_fields() -> None:
 def test_the_provider_file_points_every_provider_at_the_sandbox() -> None:
     assert yaml.safe_load(providers_yaml("http://sandbox:8090/")) == {
         "providers": {
-            "replicate": {"base_url": "http://sandbox:8090/replicate/v1"},
+            "replicate": {"base_url": "http://sandbox:8090/replicate/v1", "limits": {"requests": None}},
             "fal": {
                 "base_url": "http://sandbox:8090/fal",
                 "webhook": {
