@@ -23,9 +23,9 @@ up: $(RUNTIME) ## start everything in one process with your own configuration
 migrate: $(RUNTIME) ## bring the database of DATABASE_URL to the newest schema
 	@exec .venv/bin/backstop migrate $(ARGS)
 
-test: $(DEV) ## run all tests on a PostgreSQL and a RabbitMQ of their own (ARGS go to pytest)
+test: $(DEV) ## run all tests on a PostgreSQL and a RabbitMQ of their own (ARGS go to pytest; "-n 0": in one process)
 	@scripts/test-needs
-	@exec .venv/bin/pytest $(ARGS)
+	@exec .venv/bin/pytest -n 2 --dist worksteal $(ARGS)
 
 faults: $(DEV) ## run the long suite of kills and outages
 	@scripts/test-needs

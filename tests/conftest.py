@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
@@ -13,12 +14,45 @@ from backstop_common.database.migrating import migrate
 from tests.support import postgres, rabbitmq
 from tests.support.postgres import PostgresServer
 from tests.support.rabbitmq import RabbitServer
+from tests.support.tally import Tally
 
+_TALLY = pytest.StashKey[Tally]()
 _TEMPLATE = f"backstop_template_{secrets.token_hex(4)}"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults-full", action="store_true", help="run the long version of the fault tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_TALLY] = Tally()
+
+
+@pytest.fixture
+def tally(request: pytest.FixtureRequest) -> Tally:
+    """Counts what the fault tests tried; it is told at the end of the session."""
+    return request.config.stash[_TALLY]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker hands its counts to whoever started it."""
+    handed_over: dict[str, object] | None = getattr(session.config, "workeroutput", None)
+    if handed_over is not None:
+        handed_over["tally"] = dict(session.config.stash[_TALLY].counts)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker has ended."""
+    for what, number in getattr(node, "workeroutput", {}).get("tally", {}).items():
+        node.config.stash[_TALLY].add(what, number)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    told = str(config.stash[_TALLY])
+    if told:
+        terminalreporter.section("faults tried")
+        terminalreporter.line(told)
 
 
 @pytest.fixture(scope="session")
