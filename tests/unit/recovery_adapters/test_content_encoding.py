@@ -72,6 +72,7 @@ async def test_a_bomb_is_dropped_after_its_first_mebibyte() -> None:
         (b"x", "ZSTD"),
         (b"x", "deflate"),
     ],
+    ids=["a page", "more behind it", "packed twice", "br", "zstd", "deflate"],
 )
 async def test_what_is_no_plain_gzip_is_refused(data: bytes, encoding: str) -> None:
     with pytest.raises(BadEncodingError):
