@@ -110,9 +110,11 @@ async def test_a_tick_delivered_twice_is_one_dry_run(
 
 @dataclass
 class SlowProviders:
-    """Answers when the gate is open; knows how many questions were open at once."""
+    """Answers when the gate is open, which closes after so many; knows how many questions were open at once."""
 
     gate: asyncio.Event = field(default_factory=asyncio.Event)
+    closes_after: int = 1_000
+    answered: int = 0
     asked: list[str] = field(default_factory=list)
     open: int = 0
     most: int = 0
@@ -123,6 +125,9 @@ class SlowProviders:
         self.most = max(self.most, self.open)
         await self.gate.wait()
         self.open -= 1
+        self.answered += 1
+        if self.answered == self.closes_after:
+            self.gate.clear()
         return one_output()
 
 
@@ -177,7 +182,7 @@ async def test_a_dry_run_whose_worker_died_is_closed_by_the_watchdog_and_taken_u
 ) -> None:
     for _ in range(10):
         await factory.task()
-    slow = SlowProviders()
+    slow = SlowProviders(closes_after=4)
     dead = DryRunner(transactions, slow, page_size=4)
     run = await dead.start()
     turning = asyncio.create_task(dead.work())
